@@ -1,0 +1,67 @@
+"""The receipt fixture: a comparison with a reference that is asserted *and* written down.
+
+`pytest --write-receipts` (that is `make receipts`) writes every comparison of the run to assets/receipts.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import pytest
+
+from demos.kit.numbers import RECEIPTS, receipt_key, source_fingerprint
+
+_written: dict[str, dict[str, Any]] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-receipts", action="store_true", help="write assets/receipts.json from this run's comparisons")
+
+
+@pytest.fixture
+def receipt(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`receipt(source, quantity, got, expected, reference="scikit-learn", tolerance=1e-12)`.
+
+    Asserts |got − expected| ≤ tolerance elementwise (NaN equals NaN, inf equals inf) and records the largest deviation seen under
+    `source:quantity`. `reference` is a distribution's name (its version is added) or a description of the brute force or closed form.
+    """
+
+    def compare(
+        source: Callable[..., Any], quantity: str, got: Any, expected: Any, *, reference: str, tolerance: float = 1e-12
+    ) -> None:
+        left, right = np.asarray(got, dtype=np.float64), np.asarray(expected, dtype=np.float64)
+        assert left.shape == right.shape, f"{quantity}: shape {left.shape} against the reference's {right.shape}"
+        same = (left == right) | (np.isnan(left) & np.isnan(right))
+        with np.errstate(invalid="ignore"):
+            apart = np.where(same, 0.0, np.abs(left - right))
+        deviation = float(apart.max(initial=0.0))
+        assert deviation <= tolerance, f"{quantity}: off by {deviation:g} from {reference}: {left} against {right}"
+        try:
+            name = f"{reference} {version(reference)}"
+        except (PackageNotFoundError, ValueError):
+            name = reference
+        key = receipt_key(source, quantity)
+        entry = _written.setdefault(key, {"fingerprint": source_fingerprint(source), "comparisons": {}})
+        test = request.node.nodeid.split("[")[0]
+        line = entry["comparisons"].setdefault(f"{name} | {test}", {"reference": name, "test": test, "deviation": 0.0, "tolerance": tolerance})
+        line["deviation"] = max(line["deviation"], deviation)
+        line["tolerance"] = max(line["tolerance"], tolerance)
+
+    return compare
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("--write-receipts") and _written:
+        receipts = {
+            key: {"fingerprint": entry["fingerprint"], "comparisons": [entry["comparisons"][k] for k in sorted(entry["comparisons"])]}
+            for key, entry in sorted(_written.items())
+        }
+        RECEIPTS.write_text(json.dumps(receipts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
