@@ -1,0 +1,467 @@
+"""The stage: a computed trace, handed to the browser once and scrubbed there without asking the server.
+
+A `Scene` is panes of layers. A layer's arrays either stay the same or have one slice a step (their first axis). Everything travels as
+one string: a header in JSON, then the raw bytes of all arrays and pictures, deflated together and written in base64. The same string
+opens in a self-contained page (`static_page`). The browser draws; it never computes: a label map is coloured by a table that was
+made here, a tooltip reads a name that was written here.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import struct
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from demos.kit.numbers import Number, format_value, receipt_of, where
+from demos.kit.text import Text
+from demos.kit.theme import role_css
+
+ASSETS = Path(__file__).parents[2] / "assets" / "stage"
+SCRIPTS = ("decode.js", "layers.js", "paint.js", "numbers.js", "stage.js")
+
+Place = Literal["main", "side", "below"]
+
+
+# -- layers ----------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photograph or rendering under everything else."""
+
+    key: str
+    label: str
+    frames: tuple[bytes, ...]  # one encoded JPEG or PNG, or one a step
+    visible: bool = True
+    opacity: float = 1.0
+    type: str = "picture"
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to colour a label map."""
+
+    key: str
+    label: str
+    colors: np.ndarray  # (C, 4) uint8 RGBA of each code
+    hatch: np.ndarray | None = None  # (C,) uint8: 0 plain, 1 rising, 2 falling stripes
+    legend: tuple[tuple[str, str, int], ...] = ()  # (label, "#RRGGBB", hatch)
+
+
+@dataclass(frozen=True)
+class Hover:
+    """What the tooltip says of a pixel: `label: names[index[code]]`."""
+
+    label: str
+    index: np.ndarray  # (C,) integer
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """An integer code per pixel, coloured by one of several tables. `link` joins it to a matrix whose cells carry the same codes."""
+
+    key: str
+    label: str
+    codes: np.ndarray  # (H, W), or (T, H, W) one a step; uint8 or uint16
+    views: tuple[View, ...]
+    view: str = ""  # key of the view shown first; "" = the first
+    visible: bool = True
+    opacity: float = 0.6
+    link: str = ""
+    hover: tuple[Hover, ...] = ()
+    type: str = "labels"
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Rectangles in the pane's units."""
+
+    key: str
+    label: str
+    xyxy: np.ndarray  # (N, 4), or (T, N, 4); NaN hides a box in a step
+    names: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()  # role or #RRGGBB, one a box or one for all
+    dashed: bool = False
+    visible: bool = True
+    type: str = "boxes"
+
+
+@dataclass(frozen=True)
+class Points:
+    key: str
+    label: str
+    xy: np.ndarray  # (N, 2), or (T, N, 2); NaN hides
+    names: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()
+    radius: float = 4.0  # screen pixels
+    visible: bool = True
+    type: str = "points"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Polylines. With `grow`, a path is drawn up to the current step: vertex i appears at step i."""
+
+    key: str
+    label: str
+    xy: np.ndarray  # (N, V, 2); NaN breaks the line
+    names: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()
+    grow: bool = False
+    visible: bool = True
+    type: str = "paths"
+
+
+@dataclass(frozen=True)
+class Ribbons:
+    """Curved bands between pairs of points, for matches."""
+
+    key: str
+    label: str
+    ends: np.ndarray  # (N, 4) x0 y0 x1 y1, or (T, N, 4); NaN hides
+    widths: np.ndarray  # (N,) in screen pixels
+    colors: tuple[str, ...] = ()
+    visible: bool = True
+    type: str = "ribbons"
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Horizontal bars on a common scale."""
+
+    key: str
+    label: str
+    values: np.ndarray  # (N,), or (T, N)
+    names: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...] = ()  # (1 or T) × N, what stands beside the bar
+    scale: tuple[float, float] = (0.0, 1.0)
+    colors: tuple[str, ...] = ()
+    type: str = "bars"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Numbers in cells, shaded. Clicking a cell lights the pixels of its code in every label layer with the same `link`."""
+
+    key: str
+    label: str
+    shade: np.ndarray  # (R, C) uint8, or (T, R, C): 0…255 on the magnitude ramp
+    texts: tuple[Sequence[str], ...]  # (1 or T) × R·C row by row
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    row_title: str = ""
+    column_title: str = ""
+    codes: np.ndarray | None = None  # (R, C)
+    link: str = ""
+    receipt: Number | None = None  # vouches for all cells
+    type: str = "matrix"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words and numbers. A cell that is a `Number` opens its receipt."""
+
+    key: str
+    label: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | Number, ...], ...]
+    marked: tuple[int, ...] = ()  # rows to emphasise
+    type: str = "table"
+
+
+Layer = Picture | Labels | Boxes | Points | Paths | Ribbons | Bars | Matrix | Table
+
+
+@dataclass(frozen=True)
+class Axes:
+    x: tuple[float, float]
+    y: tuple[float, float]
+    x_label: str = ""
+    y_label: str = ""
+    cursor: np.ndarray | None = None  # (T,) x position of each step
+
+
+@dataclass(frozen=True)
+class Pane:
+    """A region of the stage with its own coordinates: a picture (width × height pixels), a chart (`axes`), or a list of tables."""
+
+    key: str
+    title: str
+    layers: tuple[Layer, ...]
+    width: int = 0
+    height: int = 0
+    axes: Axes | None = None
+    place: Place = "main"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What can be drawn on a picture pane: a class brush and eraser on `layer`, or a box."""
+
+    pane: str
+    paint: bool = False
+    box: bool = False
+    classes: tuple[str, ...] = ()
+    colors: np.ndarray | None = None  # (K, 3) uint8
+    start: np.ndarray | None = None  # (H, W) uint8 labels to paint on
+    empty: int = 0  # what the eraser writes
+    box_xyxy: tuple[float, ...] = ()
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A predict-first question: which option is right was computed, not written down."""
+
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    reveal: tuple[str, ...]  # one sentence an option: what really happens to it
+    preset: str = ""  # the view that shows it
+
+
+@dataclass(frozen=True)
+class Scene:
+    panes: tuple[Pane, ...]
+    steps: int = 1
+    captions: tuple[str, ...] = ()  # one, or one a step
+    step_names: tuple[str, ...] = ()
+    step: int = 0  # the step shown first
+    tools: Tools | None = None
+    notes: tuple[str, ...] = ()
+
+
+# -- to the browser ----------------------------------------------------------------------------------------------------------------
+
+
+class _Packer:
+    """Collects arrays and blobs; equal objects travel once."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.index: list[dict[str, Any]] = []
+        self.seen: dict[int, int] = {}
+        self.kept: list[Any] = []  # keeps ids alive
+        self.offset = 0
+
+    def add(self, payload: np.ndarray | bytes) -> dict[str, int]:
+        if id(payload) in self.seen:
+            return {"$": self.seen[id(payload)]}
+        if isinstance(payload, bytes):
+            raw, entry = payload, {"dtype": "blob", "shape": [len(payload)]}
+        else:
+            array = np.ascontiguousarray(payload)
+            if array.dtype == bool:
+                array = array.astype(np.uint8)
+            elif array.dtype == np.float64:
+                array = array.astype(np.float32)
+            elif array.dtype == np.int64:
+                array = array.astype(np.int32)
+            if array.dtype.byteorder == ">":
+                array = array.astype(array.dtype.newbyteorder("<"))
+            raw, entry = array.tobytes(), {"dtype": array.dtype.name, "shape": list(array.shape)}
+        raw += b"\0" * (-len(raw) % 8)
+        self.index.append({**entry, "offset": self.offset})
+        self.parts.append(raw)
+        self.offset += len(raw)
+        self.kept.append(payload)
+        self.seen[id(payload)] = len(self.index) - 1
+        return {"$": len(self.index) - 1}
+
+    def plain(self, value: Any, number: Callable[[Number], Any]) -> Any:
+        """Dataclasses to dictionaries, arrays to references, numbers through `number`."""
+        if isinstance(value, Number):
+            return number(value)
+        if isinstance(value, (np.ndarray, bytes)):
+            return self.add(value)
+        if is_dataclass(value) and not isinstance(value, type):
+            return {f.name: self.plain(getattr(value, f.name), number) for f in fields(value)}
+        if isinstance(value, Mapping):
+            return {str(k): self.plain(v, number) for k, v in value.items()}
+        if isinstance(value, (tuple, list)):
+            return [self.plain(v, number) for v in value]
+        if isinstance(value, np.generic):
+            return value.item()
+        return value
+
+    def pack(self, header: dict[str, Any]) -> str:
+        text = json.dumps({**header, "arrays": self.index}, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        text += b" " * (-(len(text) + 4) % 8)
+        body = struct.pack("<I", len(text)) + text + b"".join(self.parts)
+        return base64.b64encode(zlib.compress(body, 4)).decode()
+
+
+@dataclass(frozen=True)
+class Payload:
+    """All that one view of a demo sends to its stage."""
+
+    slug: str
+    language: str
+    title: str
+    scene: Scene
+    numbers: tuple[tuple[Number, ...], ...]  # one tuple for the whole view, or one a step
+    groups: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())  # unused group names are not drawn
+    query: str = ""
+    preset: str = ""
+    presets: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
+    modes: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
+    script: str = ""
+    guesses: tuple[Guess, ...] = ()
+    message: str = ""
+
+
+def number_entry(number: Number, text: Text) -> dict[str, Any]:
+    """A number as the stage shows it: its text, and everything its receipt says."""
+    receipt = receipt_of(number) if number.kind == "computed" else None
+    value = number.value
+    finite = isinstance(value, (int, float)) and bool(np.isfinite(value))
+    return {
+        "key": number.key,
+        "item": number.item,
+        "label": text.find("numbers", number.key, "label") or number.key,
+        "help": text.find("numbers", number.key, "help") or "",
+        "text": format_value(value, number.unit),
+        "raw": value if finite else None if value is None else str(value),
+        "formula": number.formula,
+        "filled": number.filled,
+        "convention": text.find("conventions", number.convention) or number.convention,
+        "kind": number.kind,
+        "source": f"{number.source.__module__}.{number.source.__qualname__}",
+        "where": where(number.source),
+        "receipt": receipt["comparisons"] if receipt else [],
+    }
+
+
+def encode(payload: Payload, text: Text) -> str:
+    """The stage's value: one base64 string."""
+    packer = _Packer()
+    shared: list[dict[str, Any]] = []
+    known: dict[str, int] = {}
+
+    def number(value: Number) -> dict[str, Any]:
+        """What all numbers of one kind share (label, source, receipt) is written once."""
+        entry = number_entry(value, text)
+        own = {name: entry.pop(name) for name in ("item", "text", "raw", "filled")}
+        identity = json.dumps(entry, sort_keys=True)
+        if identity not in known:
+            known[identity] = len(shared)
+            shared.append(entry)
+        return {"n": known[identity], **own}
+
+    header = {
+        "version": 1,
+        "slug": payload.slug,
+        "language": payload.language,
+        "title": payload.title,
+        "scene": packer.plain(payload.scene, number),
+        "numbers": [[number(n) for n in step] for step in payload.numbers],
+        "query": payload.query,
+        "preset": payload.preset,
+        "presets": dict(payload.presets),
+        "modes": dict(payload.modes),
+        "script": payload.script,
+        "guesses": packer.plain(payload.guesses, number),
+        "message": payload.message,
+        "text": text.of("labels").find("stage"),
+    }
+    header["kinds"] = shared
+    return packer.pack(header)
+
+
+def message_only(sentence: str) -> str:
+    """A value that leaves the last good picture where it is and says one sentence above it."""
+    packer = _Packer()
+    return packer.pack({"version": 1, "message": sentence, "scene": None})
+
+
+def decode(value: str) -> tuple[dict[str, Any], list[Any]]:
+    """The header and the arrays of a stage value; the reverse of `encode`, for tests and exports."""
+    body = zlib.decompress(base64.b64decode(value))
+    (length,) = struct.unpack_from("<I", body)
+    header = json.loads(body[4 : 4 + length])
+    start = 4 + length
+    arrays: list[Any] = []
+    for entry in header["arrays"]:
+        at = start + entry["offset"]
+        if entry["dtype"] == "blob":
+            arrays.append(body[at : at + entry["shape"][0]])
+        else:
+            count = int(np.prod(entry["shape"], dtype=np.int64))
+            arrays.append(np.frombuffer(body, entry["dtype"], count, at).reshape(entry["shape"]))
+    return header, arrays
+
+
+@cache
+def script() -> str:
+    """All of the stage's JavaScript, one strict function scope."""
+    parts = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return f'"use strict";(()=>{{\n{parts}\n}})();'
+
+
+@cache
+def style() -> str:
+    return role_css() + (ASSETS / "stage.css").read_text(encoding="utf-8")
+
+
+def static_page(value: str, *, title: str, language: str) -> str:
+    """One self-contained HTML page that opens `value` from disk: same picture, same numbers, no server."""
+    return (
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<title>{html.escape(title)}</title><style id="gb-style">{style()}</style></head>'
+        f'<body class="gb-static"><main><h1>{html.escape(title)}</h1><div id="gb-open"></div></main>'
+        f'<script id="gb-script">{script()}</script>'
+        f'<script>Glassbox.open(document.getElementById("gb-open"),{json.dumps(value)})</script></body></html>'
+    )
+
+
+def head() -> str:
+    """What a page's <head> needs before the first stage is mounted."""
+    return f'<style id="gb-style">{style()}</style><script id="gb-script">{script()}</script>'
+
+
+def component(elem_id: str):  # noqa: ANN201 - gradio is imported when a page is built
+    """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `open_preset`.
+
+    The template is a constant: what visitors wrote only ever reaches `textContent`.
+    """
+    import gradio as gr
+
+    return gr.HTML(
+        value="",
+        html_template='<div class="gb-root"></div>',
+        css_template="",
+        js_on_load=(
+            "Glassbox.mount(element, props, watch,"
+            " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), preset: d => trigger('open_preset', d)})"
+        ),
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=["gb-stage-holder"],
+    )
+
+
+def jpeg(rgb: np.ndarray, *, quality: int = 85) -> bytes:
+    """(H, W, 3) uint8 RGB to JPEG."""
+    import cv2
+
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"cannot encode a picture of shape {rgb.shape}")
+    return data.tobytes()
+
+
+def solid(colors: np.ndarray, *, alpha: int | np.ndarray = 255) -> np.ndarray:
+    """(C, 3) colours and an alpha to (C, 4) uint8."""
+    return np.concatenate([colors, np.broadcast_to(np.asarray(alpha, np.uint8).reshape(-1, 1), (len(colors), 1))], axis=1)
