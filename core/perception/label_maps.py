@@ -44,7 +44,8 @@ def as_labels(labels: Labels, *, name: str) -> npt.NDArray[Any]:
     else:
         array = np.asarray(labels)
     if array.dtype == np.bool_:
-        return array.view(np.uint8)
+        flags: Any = array
+        return flags.view(np.uint8)
     if not np.issubdtype(array.dtype, np.integer):
         raise TypeError(f"{name} must hold integer class labels, got {array.dtype}: take the argmax first")
     return array
@@ -112,7 +113,13 @@ def mask_pair(prediction: Labels, target: Labels) -> tuple[npt.NDArray[np.uint8]
     [[0 1]]
     """
     p, t = image_pair(prediction, target)
-    return np.ascontiguousarray(p != 0).view(np.uint8), np.ascontiguousarray(t != 0).view(np.uint8)
+    return _inside(p), _inside(t)
+
+
+def _inside(mask: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    if mask.dtype == np.uint8 and mask.max(initial=0) <= 1:
+        return np.ascontiguousarray(mask)  # as it is: most masks are, and copies cost as much as the measure
+    return np.ascontiguousarray(mask != 0, np.uint8)
 
 
 def check_num_classes(num_classes: int, *, most: int | None = None) -> int:
@@ -153,7 +160,8 @@ def clip_labels(labels: npt.NDArray[Any], num_classes: int) -> npt.NDArray[Any]:
     """
     if np.iinfo(labels.dtype).max < num_classes:  # K itself must fit, and -1 must not turn into a valid label
         labels = labels.astype(np.int64)
-    unsigned = labels.view(np.dtype(f"u{labels.dtype.itemsize}"))  # -1 becomes the largest number there is
+    raw: Any = labels
+    unsigned = raw.view(f"u{labels.dtype.itemsize}")  # -1 becomes the largest number there is
     return np.minimum(unsigned, unsigned.dtype.type(num_classes))
 
 

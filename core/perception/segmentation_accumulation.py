@@ -73,9 +73,13 @@ def accumulate_scores(
     Source: own; the four ways as read in the libraries named above.
     Differs: images weigh the same whatever their size.
 
-    >>> images = [np.array([[3, 1], [0, 0]]), np.array([[1, 0], [1, 2]])]
+    >>> images = [np.array([[3, 0], [0, 0]]), np.array([[1, 0], [1, 2]])]
     >>> for way in ACCUMULATIONS:
     ...     print(way, round(accumulate_scores(images, accumulation=way).mean_iou, 4))
+    dataset 0.7333
+    per_image 0.7917
+    per_image_and_class 0.7222
+    per_image_per_class 0.7083
     """
     matrices = [checked_matrix(c, name=f"confusions[{i}]") for i, c in enumerate(confusions)]
     if not matrices:
@@ -91,7 +95,7 @@ def accumulate_scores(
         )
 
     each = [score(m) for m in matrices]
-    total = np.sum(matrices, axis=0, dtype=np.int64)
+    total = np.array(matrices).sum(axis=0)
     table = np.array([np.where(s.counted, s.iou, np.nan) for s in each])
     per_image = np.array([s.mean_iou for s in each])
     images_per_class = np.count_nonzero(~np.isnan(table), axis=0).astype(np.int64)
@@ -99,8 +103,8 @@ def accumulate_scores(
         whole = score(total)
         iou, mean_iou = whole.iou, whole.mean_iou
     else:
-        sums = np.nansum(table, axis=0)
-        iou = np.divide(sums, images_per_class, out=np.full(sums.shape, np.nan), where=images_per_class > 0)
+        empty = np.full(images_per_class.shape, np.nan)
+        iou = np.divide(np.nansum(table, axis=0), images_per_class, out=empty, where=images_per_class > 0)
         over = {"per_image": per_image, "per_image_and_class": table, "per_image_per_class": iou}[accumulation]
         values = over[~np.isnan(over)]
         mean_iou = float(values.mean()) if values.size else float("nan")
@@ -148,9 +152,11 @@ def frame_scores(
     Source: own.
     Differs: nothing left out.
 
-    >>> frames = [np.array([[0, 1]]), np.array([[1, 1]])]
-    >>> print([step.cumulative_scores.mean_iou for step in frame_scores(frames, [np.array([[0, 1]])] * 2, num_classes=2)])
-    [1.0, 0.5833333333333333]
+    >>> predictions, targets = np.array([[0, 1], [1, 1]]), np.array([[0, 1], [0, 1]])
+    >>> for step in frame_scores(predictions, targets, num_classes=2):
+    ...     print(step.index, step.scores.mean_iou, round(step.cumulative_scores.mean_iou, 4))
+    0 1.0 1.0
+    1 0.25 0.5833
     """
     k = check_num_classes(num_classes)
     left, right = list(predictions), list(targets)

@@ -95,7 +95,7 @@ def confusion_matrix(
 
 def _count_bytes(p: npt.NDArray[Any], t: npt.NDArray[Any]) -> Counts:
     """(256, 256) counts of every pair of byte values."""
-    p, t = p.reshape(1, -1), t.reshape(1, -1)
+    p, t = p.ravel()[None], t.ravel()[None]
     joint = np.zeros((256, 256), np.int64)
     for start in range(0, t.size, EXACT_PIXELS):
         part = slice(start, start + EXACT_PIXELS)
@@ -106,7 +106,7 @@ def _count_bytes(p: npt.NDArray[Any], t: npt.NDArray[Any]) -> Counts:
 
 def _count_codes(p: npt.NDArray[Any], t: npt.NDArray[Any], k: int) -> Counts:
     """(K + 1, K + 1) counts for any integer type and any K; index K stands for everything out of range."""
-    p, t = p.reshape(-1), t.reshape(-1)
+    p, t = p.ravel(), t.ravel()
     if k < 256:  # labels clipped to K fit a byte
         joint = np.zeros((256, 256), np.int64)
         for start in range(0, t.size, EXACT_PIXELS):
@@ -118,7 +118,7 @@ def _count_codes(p: npt.NDArray[Any], t: npt.NDArray[Any], k: int) -> Counts:
         part = slice(start, start + CODE_PIXELS)
         codes = clip_labels(t[part], k).astype(np.int64) * (k + 1) + clip_labels(p[part], k).astype(np.int64)
         counts += np.bincount(codes, minlength=counts.size)
-    return counts.reshape(k + 1, k + 1)
+    return np.reshape(counts, (k + 1, k + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def segmentation_scores(
     if wrong := [c for c in excluded_classes if not 0 <= c < k]:
         raise ValueError(f"excluded_classes must lie in 0..{k - 1}, got {wrong}")
 
-    tp = np.diagonal(n).copy()
+    tp = n[np.arange(k), np.arange(k)]
     t, p = n.sum(axis=1), n[:, :k].sum(axis=0)
     union = t + p - tp
     gone = {"exclude": np.nan, "zero": 0.0, "one": 1.0}[absent]
@@ -263,3 +263,80 @@ def _share(part: Any, whole: Any) -> float:
 
 def _mean(values: Floats) -> float:
     return float(values.mean()) if values.size else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundCollapse:
+    """Scores of a model that calls every pixel background, with two classes and background share b."""
+
+    background_share: Floats  # (...) b, share of target pixels that are background
+    pixel_accuracy: Floats  # (...) b
+    mean_accuracy: Floats  # (...) 1/2
+    mean_iou: Floats  # (...) b / 2
+    frequency_weighted_iou: Floats  # (...) b²
+
+
+def background_collapse(background_share: float | Sequence[float] | npt.NDArray[Any]) -> BackgroundCollapse:
+    """What predicting background everywhere scores, in closed form: the better the accuracy looks, the less it says.
+
+    Convention: the default of `segmentation_scores`. At the ends one class has no target pixels and the closed forms
+    do not
+    hold: without foreground (b = 1) it is absent from both maps and left out, so that every score is 1; without
+    background (b = 0) it is predicted only, and every score is 0.
+
+    Args:
+        background_share: b in [0, 1], any shape.
+
+    Raises:
+        ValueError: if a share lies outside [0, 1].
+
+    Source: own; t = (b, 1 − b), p = (1, 0), n_00 = b put into the definitions of arXiv:1411.4038 §5.
+    Differs: two classes only.
+
+    >>> scores = background_collapse([0.5, 0.95])
+    >>> print(scores.pixel_accuracy, scores.mean_accuracy, scores.mean_iou, scores.frequency_weighted_iou)
+    [0.5  0.95] [0.5 0.5] [0.25  0.475] [0.25   0.9025]
+    """
+    b: Floats = np.asarray(background_share, np.float64)
+    if not bool(np.all((b >= 0) & (b <= 1))):
+        raise ValueError(f"background_share must lie in [0, 1], got {background_share}")
+    inside = (b > 0) & (b < 1)
+    return BackgroundCollapse(
+        background_share=b,
+        pixel_accuracy=b,
+        mean_accuracy=np.where(inside, 0.5, b),
+        mean_iou=np.where(inside, b / 2, b),
+        frequency_weighted_iou=b**2,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundOnly:
+    """The prediction that calls every pixel background, and the share of pixels it gets right."""
+
+    prediction: npt.NDArray[np.uint8]  # shape of the target, all 0
+    background_share: float  # counted target pixels of class 0 / counted target pixels; NaN if none is counted
+
+
+def all_background(target: Labels, *, ignore_index: int | None = None) -> BackgroundOnly:
+    """Predict class 0 everywhere.
+
+    Convention: class 0 is the background; ignored pixels do not enter the share.
+
+    Args:
+        target: any shape, integer.
+        ignore_index: target label to leave out of the share, or None.
+
+    Raises:
+        TypeError: if the target does not hold integers.
+
+    Source: own.
+    Differs: nothing left out.
+
+    >>> print(all_background(np.array([[0, 0, 1, 255]]), ignore_index=255).background_share)
+    0.6666666666666666
+    """
+    t = as_labels(target, name="target")
+    counted = np.ones(t.shape, np.bool_) if ignore_index is None else t != ignore_index
+    share = _share(np.count_nonzero((t == 0) & counted), np.count_nonzero(counted))
+    return BackgroundOnly(np.zeros(t.shape, np.uint8), share)

@@ -23,7 +23,7 @@ import numpy as np
 
 from demos.kit.numbers import Number, format_value, receipt_of, where
 from demos.kit.text import Text
-from demos.kit.theme import role_css
+from demos.kit.theme import magnitude_colors, role_css
 
 ASSETS = Path(__file__).parents[2] / "assets" / "stage"
 SCRIPTS = ("decode.js", "layers.js", "paint.js", "numbers.js", "stage.js")
@@ -376,6 +376,7 @@ def encode(payload: Payload, text: Text) -> str:
         "text": text.of("labels").find("stage"),
     }
     header["kinds"] = shared
+    header["ramp"] = packer.add(magnitude_colors().ravel())
     return packer.pack(header)
 
 

@@ -1,0 +1,106 @@
+/* Numbers with receipts, and everything that leaves: CSV, JSON, PNG, SVG, Python, a page. */
+class NumbersPanel {
+  constructor(stage) {
+    this.stage = stage;
+    this.root = el('div', { class: 'gb-numbers', role: 'group', 'aria-label': stage.text.numbers });
+    this.rows = (stage.data.numbers[0] || []).map((n, i) => {
+      const value = el('b', { class: 'gb-value', data: { number: n.key, item: n.item } }), bar = el('i', { class: 'gb-gauge' });
+      const button = el('button', { type: 'button', class: 'gb-number', title: n.help || undefined, on: { click: () => stage.showReceipt(pick(stage.data.numbers, stage.step)[i]) } },
+        el('span', { class: 'gb-name', text: n.item ? `${n.label} · ${n.item}` : n.label }), value, bar);
+      if (n.kind === 'computed' && !n.receipt.length) button.classList.add('gb-unproved');
+      return { value, bar, button };
+    });
+    this.root.append(...this.rows.map(r => r.button));
+  }
+  draw() {
+    const numbers = pick(this.stage.data.numbers, this.stage.step) || [];
+    this.rows.forEach((row, i) => {
+      const n = numbers[i];
+      row.value.textContent = n.text;
+      const share = typeof n.raw === 'number' && n.raw >= 0 && n.raw <= 1 && !/px|%/.test(n.text);
+      row.bar.style.width = share ? `${n.raw * 100}%` : '0';
+    });
+  }
+}
+
+function receiptDialog(text) {
+  const body = el('div', { class: 'gb-receipt' });
+  const dialog = el('dialog', { class: 'gb-dialog', 'aria-label': text.receipt }, el('form', { method: 'dialog' }, el('button', { class: 'gb-close', 'aria-label': text.close, text: '×' })), body);
+  dialog.addEventListener('click', e => { if (e.target === dialog) dialog.close(); });
+  return {
+    root: dialog,
+    show(n) {
+      const line = (name, value, mono) => value ? el('div', {}, el('dt', { text: name }), el('dd', { class: mono ? 'gb-mono' : undefined, text: value })) : null;
+      body.replaceChildren(
+        el('h3', { text: n.item ? `${n.label} · ${n.item}` : n.label }), el('p', { class: 'gb-big', text: n.text }), n.help ? el('p', { text: n.help }) : '',
+        el('dl', {}, line(text.formula, n.formula, true), line(text.filled, n.filled && `${n.filled} = ${n.raw === null ? '–' : n.text}`, true), line(text.exact, n.raw === null ? '' : String(n.raw), true),
+          line(text.convention, n.convention), line(text.kind, text.kinds[n.kind]), line(text.source, `${n.source}  (${n.where})`, true)),
+        el('h4', { text: text.compared }),
+        n.receipt.length ? el('div', { class: 'gb-scroll' }, el('table', { class: 'gb-table' }, el('thead', {}, el('tr', {}, ...[text.reference, text.deviation, text.test].map(t => el('th', { scope: 'col', text: t })))),
+          el('tbody', {}, ...n.receipt.map(r => el('tr', {}, el('td', { text: r.reference }), el('td', { class: 'gb-num', text: r.deviation === 0 ? '0' : r.deviation.toExponential(1) }), el('td', { class: 'gb-mono', text: r.test }))))))
+          : el('p', { text: text.unproved }));
+      if (!dialog.open) dialog.showModal();
+    },
+  };
+}
+
+function download(name, parts, type) {
+  const link = el('a', { href: URL.createObjectURL(new Blob(parts, { type })), download: name });
+  document.body.append(link); link.click(); link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+/* Spreadsheets run cells that begin with = + - @ or a control character: such text gets a leading apostrophe. */
+const csvCell = v => {
+  if (typeof v === 'number') return String(v);
+  const s = String(v ?? ''), safe = /^[=+\-@\t\r]/.test(s) ? `'${s}` : s;
+  return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
+};
+const exporters = {
+  csv(stage) {
+    const rows = [['step', 'key', 'item', 'label', 'value', 'shown', 'convention', 'formula', 'filled', 'source']];
+    stage.data.numbers.forEach((step, t) => step.forEach(n => rows.push([t, n.key, n.item, n.label, n.raw, n.text, n.convention, n.formula, n.filled, n.source])));
+    for (const pane of stage.data.scene.panes) for (const layer of pane.layers) {
+      if (layer.type === 'table') { rows.push([], [layer.label], layer.columns); for (const row of layer.rows) rows.push(row.map(c => typeof c === 'string' ? c : c.raw)); }
+      if (layer.type === 'matrix') layer.texts.forEach((texts, t) => { rows.push([], [layer.label, t], ['', ...layer.columns]); layer.rows.forEach((name, r) => rows.push([name, ...texts.slice(r * layer.columns.length, (r + 1) * layer.columns.length)])); });
+    }
+    download(`${stage.data.slug}.csv`, ['\ufeff', rows.map(r => r.map(csvCell).join(',')).join('\r\n')], 'text/csv');
+  },
+  json(stage) {
+    const plain = (key, v) => ArrayBuffer.isView(v) ? { dtype: v.shape ? v.constructor.name.replace('Array', '').toLowerCase() : 'bytes', shape: v.shape || [v.length], base64: textOf(new Uint8Array(v.buffer, v.byteOffset, v.byteLength)) } : v;
+    const { slug, language, query, preset, scene, numbers } = stage.data;
+    download(`${slug}.json`, [JSON.stringify({ slug, language, query, preset, numbers, scene }, plain)], 'application/json');
+  },
+  python(stage) { download(`${stage.data.slug.replace(/-/g, '_')}.py`, [stage.data.script], 'text/x-python'); },
+  html(stage) {
+    const escape = s => s.replace(/[&<>"]/g, c => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]);
+    const style = document.getElementById('gb-style').textContent, script = document.getElementById('gb-script').textContent, title = escape(stage.data.title);
+    download(`${stage.data.slug}.html`, [`<!doctype html><html lang="${stage.data.language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${title}</title><style id="gb-style">${style}</style></head><body class="gb-static"><main><h1>${title}</h1><div id="gb-open"></div></main><script id="gb-script">${script}</script><script>Glassbox.open(document.getElementById("gb-open"),"${stage.value}")</script></body></html>`], 'text/html');
+  },
+  async svg(stage) { download(`${stage.data.slug}.svg`, [stillLife(stage)], 'image/svg+xml'); },
+  async png(stage) {
+    const pane = stage.panes.find(p => p.canvas);
+    const image = new Image(), [w, h] = pane ? [pane.canvas.width, pane.canvas.height] : [1200, 440];
+    image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(stillLife(stage));
+    await image.decode();
+    const sheet = el('canvas', { width: w, height: h });
+    sheet.getContext('2d').drawImage(image, 0, 0, w, h);
+    sheet.toBlob(blob => download(`${stage.data.slug}.png`, [blob], 'image/png'));
+  },
+};
+
+/* The main picture as a stand-alone SVG: raster embedded, colours resolved. */
+function stillLife(stage) {
+  const pane = stage.panes.find(p => p.canvas) || stage.panes.find(p => p.svg), svg = pane.svg.cloneNode(true);
+  const root = getComputedStyle(stage.root);
+  svg.querySelectorAll('*').forEach(node => {
+    for (const name of ['fill', 'stroke']) { const m = /^var\((--[\w-]+)\)$/.exec(node.getAttribute(name) || ''); if (m) node.setAttribute(name, root.getPropertyValue(m[1]).trim() || '#000'); }
+    if (node.tagName === 'text') node.setAttribute('font-family', 'sans-serif');
+  });
+  svg.setAttribute('xmlns', SVG);
+  if (pane.canvas) {
+    svg.setAttribute('width', pane.canvas.width); svg.setAttribute('height', pane.canvas.height);
+    svg.prepend(sv('image', { href: pane.canvas.toDataURL('image/png'), width: pane.pane.width, height: pane.pane.height, preserveAspectRatio: 'none' }));
+  } else { svg.setAttribute('width', 1200); svg.setAttribute('height', 440); }
+  return new XMLSerializer().serializeToString(svg);
+}

@@ -1,0 +1,191 @@
+/* The stage: mounts a scene, steps through it, keeps the address, speaks to Python only through `hooks`. */
+class Stage {
+  constructor(root, hooks) {
+    this.root = root; this.hooks = hooks || {}; this.step = 0; this.selection = {}; this.timer = 0; this.loads = 0; this.panes = [];
+    root.classList.add('gb-stage');
+    root.addEventListener('keydown', e => this.keys(e));
+  }
+  async load(value) {
+    if (!value) return;
+    const turn = ++this.loads, data = await decodeValue(value);
+    if (turn !== this.loads) return;
+    if (!data.scene) return this.complain(data.message);
+    const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
+    this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp;
+    this.panes = data.scene.panes.map(pane => new (pane.axes ? ChartPane : pane.width ? PicturePane : ListPane)(pane, this));
+    for (const pane of this.panes) {
+      const before = pane.state && old.find(p => p.state && p.pane.key === pane.pane.key);
+      if (before && this.data.preset === this.lastPreset) for (const [key, state] of Object.entries(pane.state)) if (before.state[key]) { const views = pane.pane.layers.find(l => l.key === key).views || []; Object.assign(state, { visible: before.state[key].visible, opacity: before.state[key].opacity }); if (views.some(v => v.key === before.state[key].view)) state.view = before.state[key].view; }
+      await pane.ready();
+    }
+    if (turn !== this.loads) return;
+    if (data.preset !== this.lastPreset) this.selection = {};
+    this.lastPreset = data.preset;
+    const opened = Glassbox.page.step(data.slug);
+    this.step = Math.min(data.scene.steps - 1, opened ?? (same && this.steps === data.scene.steps ? this.step : data.scene.step));
+    this.steps = data.scene.steps;
+    this.build();
+    this.complain(data.message);
+    this.show(this.step, false);
+    this.modes();
+    this.remember();
+    this.root.dataset.ready = turn;
+    if (this.painter && this.painter.sent) { this.root.dataset.repaint = (performance.now() - this.painter.sent).toFixed(1); this.painter.sent = 0; }
+    return this;
+  }
+  build() {
+    const { scene, presets, preset, guesses } = this.data, t = this.text;
+    const focus = this.root.contains(document.activeElement) ? (document.activeElement.closest('[data-focus]') || {}).dataset?.focus : null;
+    this.stop();
+    this.numbers = new NumbersPanel(this); this.receipt = receiptDialog(t);
+    const place = where => this.panes.filter(p => p.pane.place === where);
+    const bar = this.hooks.preset && Object.keys(presets).length ? el('div', { class: 'gb-presets', role: 'group', 'aria-label': t.presets }, ...Object.entries(presets).map(([name, label], i) =>
+      el('button', { type: 'button', 'aria-pressed': String(name === preset), data: { preset: name, focus: `preset-${name}` }, title: `${t.key} ${i + 1}`, text: label, on: { click: () => this.hooks.preset({ preset: name }) } }))) : null;
+    this.alert = el('p', { class: 'gb-alert', role: 'alert', hidden: true });
+    this.caption = el('p', { class: 'gb-caption', 'aria-live': 'polite' });
+    this.picked = el('p', { class: 'gb-picked', role: 'status', hidden: true });
+    const main = el('div', { class: 'gb-main' });
+    const old = this.painter; this.painter = null;
+    for (const pane of place('main')) {
+      main.append(pane.root);
+      if (pane.controls && pane.pane.layers.some(l => l.opacity !== undefined)) pane.root.append(pane.controls());
+      const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
+      if (tools) {
+        this.painter = new Painter(tools, pane, this);
+        if (old && old.tools.label === tools.label && old.w === this.painter.w && old.h === this.painter.h) { Object.assign(this.painter, { past: old.past, cursor: old.cursor, sent: old.sent }); this.painter.kind.value = old.kind.value; this.painter.size.value = old.size.value; this.painter.root.querySelector(`[data-tool="${old.tool}"]`)?.click(); }
+        this.painter.sheet.dataset.focus = 'canvas';
+        pane.holder.before(this.painter.root);
+      }
+    }
+    main.append(this.scrubber(), this.caption, this.picked);
+    const side = el('div', { class: 'gb-side' }, this.numbers.root, ...place('side').map(p => p.root));
+    const below = place('below').length ? el('div', { class: 'gb-below' }, ...place('below').map(p => p.root)) : null;
+    this.table = el('section', { class: 'gb-numbers-view', hidden: true, 'aria-label': t.numbers_view });
+    this.root.replaceChildren(...[bar, this.alert, ...scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), this.guess(guesses), el('div', { class: 'gb-grid' }, main, side), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
+    this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
+    if (focus) this.root.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+  }
+  scrubber() {
+    const t = this.text, n = this.steps;
+    this.play = el('button', { type: 'button', class: 'gb-play', 'aria-label': t.play, text: '▶', data: { focus: 'play' }, on: { click: () => this.toggle() } });
+    this.range = el('input', { type: 'range', min: 0, max: n - 1, value: 0, 'aria-label': t.step, data: { focus: 'range' }, on: { input: () => this.show(+this.range.value) } });
+    this.place = el('output', { class: 'gb-step' });
+    const go = (label, sign, to) => el('button', { type: 'button', 'aria-label': label, text: sign, on: { click: () => this.show(to()) } });
+    return el('div', { class: 'gb-scrubber', hidden: n < 2 }, go(t.first, '⏮', () => 0), go(t.back, '◀', () => this.step - 1), this.play, go(t.forward, '▶|', () => this.step + 1), this.range, this.place);
+  }
+  menu() {
+    const t = this.text;
+    const toggle = el('button', { type: 'button', 'aria-expanded': 'false', class: 'gb-toggle-numbers', text: t.numbers_view, on: { click: () => { this.table.hidden = !this.table.hidden; toggle.setAttribute('aria-expanded', String(!this.table.hidden)); this.fillTable(); } } });
+    const said = el('span', { role: 'status', class: 'gb-small' });
+    const share = Glassbox.page.live ? el('button', { type: 'button', class: 'gb-share', text: t.share, on: { click: async () => { this.remember(); try { await navigator.clipboard.writeText(location.href); said.textContent = t.copied; } catch { said.textContent = location.href; } } } }) : null;
+    const items = [['png', 'PNG'], ['svg', 'SVG'], ['csv', 'CSV'], ['json', 'JSON'], ['python', 'Python'], ['html', 'HTML']].filter(([k]) => (k !== 'python' || this.data.script) && (!/png|svg/.test(k) || this.panes.some(p => p.svg)));
+    return el('div', { class: 'gb-menu' }, toggle, share, el('span', { class: 'gb-small', text: t.export }), ...items.map(([k, label]) => el('button', { type: 'button', data: { export: k }, text: label, on: { click: () => exporters[k](this) } })), said);
+  }
+  guess(guesses) {
+    if (!guesses.length) return null;
+    const t = this.text, open = this.guessOpen || {};
+    return el('div', { class: 'gb-guesses' }, ...guesses.map((g, k) => {
+      const answer = el('div', { class: 'gb-answer', role: 'status' });
+      const reveal = i => {
+        (this.guessOpen = open)[k] = i;
+        options.forEach((o, j) => { o.setAttribute('aria-pressed', String(j === i)); o.classList.toggle('gb-right', j === g.answer); o.classList.toggle('gb-wrong', j === i && i !== g.answer); });
+        answer.replaceChildren(el('b', { text: i === g.answer ? t.right : t.wrong }), el('ul', {}, ...g.reveal.map(r => el('li', { text: r }))));
+        if (g.preset && this.hooks.preset) answer.append(el('button', { type: 'button', text: t.show_me, on: { click: () => this.hooks.preset({ preset: g.preset }) } }));
+      };
+      const options = g.options.map((o, i) => el('button', { type: 'button', text: o, 'aria-pressed': 'false', data: { guess: i }, on: { click: () => reveal(i) } }));
+      const box = el('details', { class: 'gb-guess', open: open[k] !== undefined }, el('summary', {}, el('b', { text: t.predict }), ` ${g.question}`), el('div', { class: 'gb-options' }, ...options), answer);
+      if (open[k] !== undefined) reveal(open[k]);
+      return box;
+    }));
+  }
+  show(step, speak = true) {
+    this.step = Math.max(0, Math.min(this.steps - 1, step));
+    for (const pane of this.panes) pane.draw();
+    this.numbers.draw();
+    this.range.value = this.step;
+    const name = pick(this.data.scene.step_names, this.step);
+    this.place.textContent = `${this.step + 1} / ${this.steps}${name ? ` · ${name}` : ''}`;
+    const caption = pick(this.data.scene.captions, this.step) || '';
+    if (this.caption.textContent !== caption) this.caption.textContent = caption;
+    if (!this.table.hidden) this.fillTable();
+    this.root.dataset.step = this.step;
+    if (speak) this.remember();
+  }
+  fillTable() {
+    if (this.table.hidden) return;
+    const t = this.text, numbers = pick(this.data.numbers, this.step) || [];
+    this.table.replaceChildren(el('h3', { text: t.numbers_view }), el('div', { class: 'gb-scroll', tabindex: 0 }, el('table', { class: 'gb-table' }, el('thead', {}, el('tr', {}, ...[t.quantity, t.value, t.filled, t.convention].map(h => el('th', { scope: 'col', text: h })))),
+      el('tbody', {}, ...numbers.map(n => el('tr', {}, el('th', { scope: 'row', text: n.item ? `${n.label} · ${n.item}` : n.label }), el('td', { class: 'gb-num', text: n.text }), el('td', { class: 'gb-mono', text: n.filled || n.formula }), el('td', { text: n.convention })))))));
+  }
+  showReceipt(n) { this.receipt.show(n); }
+  select(link, code, words) {
+    const chosen = this.selection[link] || new Set();
+    if (chosen.has(code)) { this.selection[link] = new Set(); words = ''; } else this.selection[link] = new Set([code]);
+    for (const pane of this.panes) pane.draw();
+    this.picked.hidden = !words; this.picked.textContent = words ? `${words}  —  ${this.text.lit}` : '';
+  }
+  toggle() { if (this.timer) return this.stop(); this.play.textContent = '⏸'; this.play.setAttribute('aria-label', this.text.pause); if (this.step === this.steps - 1) this.show(0); this.timer = setInterval(() => { if (!this.root.isConnected || this.step >= this.steps - 1) return this.stop(); if (this.root.offsetParent !== null) this.show(this.step + 1, false); }, 160); }
+  stop() { clearInterval(this.timer); this.timer = 0; if (this.play) { this.play.textContent = '▶'; this.play.setAttribute('aria-label', this.text.play); } }
+  keys(event) {
+    const tag = event.target.tagName, typing = tag === 'SELECT' || tag === 'TEXTAREA' || (tag === 'INPUT' && !/checkbox|range/.test(event.target.type));
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('dialog')) return;
+    const onRange = tag === 'INPUT' && event.target.type === 'range' && event.target !== this.range, names = Object.keys(this.data?.presets || {});
+    const act = { ArrowLeft: () => this.show(this.step - 1), ArrowRight: () => this.show(this.step + 1), Home: () => this.show(0), End: () => this.show(this.steps - 1) }[event.key];
+    if (act && !onRange && this.steps > 1) { event.preventDefault(); act(); }
+    else if (event.key === ' ' && !/BUTTON|INPUT|SUMMARY/.test(tag) && this.steps > 1) { event.preventDefault(); this.toggle(); }
+    else if (/^[1-9]$/.test(event.key) && names[event.key - 1] && this.hooks.preset) { event.preventDefault(); this.hooks.preset({ preset: names[event.key - 1] }); }
+  }
+  complain(message) { if (!this.alert) { if (!message) return; this.alert = el('p', { class: 'gb-alert', role: 'alert' }); this.root.append(this.alert); } this.alert.textContent = message || ''; this.alert.hidden = !message; this.root.dataset.message = message || ''; }
+  /* Controls that belong to one mode only are shown in that mode. */
+  modes() { const tab = this.root.closest('.gb-tab'); if (!tab) return; for (const node of tab.querySelectorAll('.gb-when')) node.classList.toggle('gb-off', !Object.entries(this.data.modes).some(([k, v]) => node.classList.contains(`gb-when-${k}-${v}`))); }
+  remember() { if (this.root.offsetParent !== null && this.data && this.data.query) Glassbox.page.write(this.data.slug, this.data.query, this.steps > 1 && this.step !== this.data.scene.step ? this.step : null); }
+}
+
+/* The page around the stages: address, language, locked controls. */
+const page = {
+  live: false, asked: new URLSearchParams(location.search), taken: new Set(), stages: {},
+  /* What the address said for this topic, once; "shown" when the topic already stands. */
+  opening(slug, first) {
+    const stage = this.stages[slug];
+    if (stage && stage.data) { stage.remember(); return 'shown'; }
+    if (this.taken.has(slug)) return '';
+    this.taken.add(slug);
+    return (this.asked.get('tab') || first) === slug ? this.asked.toString() : '';
+  },
+  step(slug) { const k = this.asked.get('step'); if (k === null || (this.asked.get('tab') || slug) !== slug) return null; this.asked.delete('step'); return Number.isFinite(+k) ? Math.max(0, Math.floor(+k)) : null; },
+  tab(first, all) { const t = this.asked.get('tab'); return all.includes(t) ? t : first; },
+  lock: null,
+  write(slug, query, step) {
+    if (!this.live) return;
+    const q = new URLSearchParams(query);
+    q.delete('tab');
+    const out = new URLSearchParams([['tab', slug], ...q]);
+    if (step !== null) out.set('step', step);
+    if (this.lock) out.set('lock', this.lock);
+    const theme = this.asked.get('__theme'); if (theme) out.set('__theme', theme);
+    history.replaceState(history.state, '', `${location.pathname}?${out}`);
+  },
+  /* Language links carry the address's state along; the route has no trailing slash (that would drop the query). */
+  language(code, first) { const base = location.pathname.replace(/\/(zh)?$/, '').replace(/\/zh$/, ''); location.href = `${base}/${code === first ? '' : code}${location.search}`; },
+  big() { document.documentElement.classList.toggle('gb-big-text'); },
+  start() {
+    this.live = true; this.lock = this.asked.get('lock');
+    if (this.lock) document.documentElement.classList.add('gb-locked'), document.documentElement.dataset.lock = this.lock;
+    if (this.lock && this.lock !== '1') { const names = this.lock.split(',').filter(n => /^[a-z_]+$/.test(n)); document.documentElement.classList.remove('gb-locked'); document.head.append(el('style', { text: names.map(n => `[id$="--${n}"]`).join(',') + '{display:none!important}' })); }
+  },
+};
+
+window.Glassbox = {
+  page,
+  /* Inside Gradio. */
+  mount(element, props, watch, hooks) {
+    if (!page.live) page.start();
+    const root = element.querySelector('.gb-root'), stage = new Stage(root, hooks);
+    const load = () => stage.load(props.value).then(() => { if (stage.data) page.stages[stage.data.slug] = stage; });
+    root.gb = stage;
+    watch('value', load);
+    load();
+  },
+  /* In a saved page. */
+  async open(element, value) { const stage = new Stage(element, {}); element.gb = stage; await stage.load(value); },
+};
