@@ -51,7 +51,7 @@ class Demo(Generic[C, R]):
     script: Callable[[C], str] = lambda _: ""  # Python that reproduces this screen's numbers as one JSON line
     guesses: Callable[[Text], tuple[Guess, ...]] = lambda _: ()
     charts: tuple[str, ...] = ()
-    drawings: Mapping[str, str] = field(default_factory=dict)  # stage event ("box", "paint") -> the control it fills
+    drawing: Callable[[str, Mapping[str, Any]], str] | None = None  # ("box" or "paint", control values) -> the control to fill
 
     @property
     def kind(self) -> type[C]:
@@ -198,6 +198,7 @@ def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> N
         asked = gr.Textbox(visible="hidden", show_label=False, elem_id=f"{demo.slug}--asked")
     controls = [panel.controls[item.name] for item in fields(panel.start)]
     names = [item.name for item in fields(panel.start)]
+    drawn = [item.name for item in fields(panel.start) if spec_of(item).kind == "drawn"]
     outputs = [scene, *(panel.plots[name] for name in demo.charts)]
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
 
@@ -221,13 +222,18 @@ def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> N
         return everything(name, demo.presets[name])
 
     def draw(kind: str, part: str) -> Callable[..., tuple[Any, ...]]:
-        def drawn(values: dict[Any, Any], event: gr.EventData) -> tuple[Any, ...]:
+        def received(values: dict[Any, Any], event: gr.EventData) -> tuple[Any, ...]:
+            assert demo.drawing is not None
             said = (event._data or {}).get(part, "")
             sketch = ",".join(f"{v:g}" for v in said if isinstance(v, (int, float))) if isinstance(said, list) else str(said)
             named = {name: values[component] for name, component in panel.controls.items()}
-            return sketch, *attempt(demo, language, {**named, demo.drawings[kind]: sketch})
+            target = demo.drawing(kind, named)
+            return (
+                *(sketch if name == target else gr.skip() for name in drawn),
+                *attempt(demo, language, {**named, target: sketch}),
+            )
 
-        return drawn
+        return received
 
     tab.select(
         open_tab,
@@ -239,10 +245,10 @@ def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> N
     moved = [panel.controls[item.name].change for item in fields(panel.start) if spec_of(item).kind != "drawn"]
     gr.on(moved, recompute, controls, outputs, **quiet)
     scene.open_preset(open_preset, None, [*controls, *outputs], **quiet)
-    for kind, part in (("box", "xyxy"), ("paint", "drawing")):
-        if kind in demo.drawings:
+    if demo.drawing is not None:
+        for kind, part in (("box", "xyxy"), ("paint", "drawing")):
             event = getattr(scene, f"commit_{kind}")
-            event(draw(kind, part), set(controls), [panel.controls[demo.drawings[kind]], *outputs], **quiet)
+            event(draw(kind, part), set(controls), [*(panel.controls[name] for name in drawn), *outputs], **quiet)
     if public:
         _endpoint(demo, controls, names)
 

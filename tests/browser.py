@@ -26,7 +26,7 @@ ARGUMENTS = (
 # Console errors that are not ours: (pattern, why). Keep every pattern as narrow as it can be.
 CONSOLE_EXCEPTIONS: tuple[tuple[str, str], ...] = ()
 
-# Violations of axe's rules inside Gradio's own components, which this project cannot mend: (rule, part of the node's HTML, why).
+# Violations inside Gradio's own components, which this project cannot mend: (axe's rule, part of the node's HTML, why).
 AXE_EXCEPTIONS: tuple[tuple[str, str, str], ...] = (
     ("aria-prohibited-attr", 'class="unpadded_box', "the empty gr.Plot names a plain <div>"),
     ("label-content-name-mismatch", 'data-testid="upload', "the upload button's name lacks its visible words"),
@@ -58,13 +58,12 @@ class Watch:
     """Writes down what a page does wrong: exceptions, console errors, requests to anybody but `origin`."""
 
     def __init__(self, page: Page, origin: str) -> None:
-        self.origin, self.troubles, self.requests = origin.rstrip("/"), [], 0
+        self.page, self.origin, self.requests = page, origin.rstrip("/"), 0
+        self.troubles: list[str] = []
         self._allowed = [pattern for pattern, _ in CONSOLE_EXCEPTIONS]
         page.on("pageerror", lambda error: self._note(f"exception: {error}"))
         page.on("console", self._console)
         page.on("request", self._request)
-
-    troubles: list[str]
 
     def allow(self, pattern: str) -> None:
         """Expect console errors that match, until `check`: a refused upload is a 413 in the console."""
@@ -72,6 +71,10 @@ class Watch:
 
     def check(self) -> None:
         """Fail on everything noted since the last check."""
+        if not self.page.is_closed():
+            self.page.evaluate(
+                "new Promise(done => setTimeout(done))"
+            )  # Playwright hands on events only while it is asked
         troubles, self.troubles = self.troubles, []
         self._allowed = [pattern for pattern, _ in CONSOLE_EXCEPTIONS]
         assert not troubles, "the page misbehaved:\n  " + "\n  ".join(troubles)

@@ -60,7 +60,7 @@ def degrade(
 
     >>> target = np.array([[0, 1, 1, 1, 0, 0, 2]])
     >>> print(degrade(target, num_classes=3, erode=1), degrade(target, num_classes=3, dilate=1, shift=(1, 0)))
-    [[0 0 1 0 0 0 2]] [[0 1 1 1 1 1 0]]
+    [[0 0 1 0 0 0 0]] [[0 1 1 1 1 1 0]]
     """
     k = check_num_classes(num_classes, most=256)
     labels = as_labels(target, name="target")

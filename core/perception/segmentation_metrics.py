@@ -58,7 +58,7 @@ def confusion_matrix(
             prediction is not.
 
     Source: own; rows and columns as in scikit-learn's confusion_matrix.
-    Differs: mmsegmentation and HF evaluate silently drop out-of-range predictions from p, which shrinks the union.
+    Differs: mmsegmentation and HF evaluate accept out-of-range predictions without a word.
 
     >>> target = np.array([[0, 0, 1, 1], [0, 255, 1, 1]])
     >>> print(confusion_matrix(np.array([[0, 1, 1, 1], [0, 1, 1, 0]]), target, num_classes=2, ignore_index=255))

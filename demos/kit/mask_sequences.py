@@ -14,7 +14,8 @@ from typing import IO
 
 import numpy as np
 
-from demos.kit.masks import Loaded, load_masks, lossy_colors, resolve, whole_numbers, with_table
+from demos.kit.mask_files import Loaded, load_masks, lossy_colors, whole_numbers, with_table
+from demos.kit.masks import resolve
 from demos.kit.palettes import MAX_GUESSED, LossyColors, Palette
 from demos.kit.upload_errors import (
     EmptyFile,
@@ -56,15 +57,18 @@ def read_mask_sequence(
     allow_lossy: bool = False,
     max_frames: int = 600,
 ) -> MaskSequence:
-    """A sequence of masks, with one meaning for all frames; what a colour or a value means is told at `masks.read_masks`.
+    """A sequence of masks, with one meaning for all frames; what a colour or a value means is told at
+    `masks.read_masks`.
 
-    Several files are ordered by name with numbers read as numbers (frame2 before frame10), as are the members of a .zip or .npz.
-    A single .npy or .npz may hold (N, H, W). A video is taken frame by frame; its pixels go to the nearest colour of `palette`,
-    or of the colours that fill the flat regions of its first frames (note video_mask_snapped). What exceeds `max_frames` or
-    MAX_SEQUENCE_PIXELS is left off (note frames_capped); more files than `max_frames` are refused.
+    Several files are ordered by name with numbers read as numbers (frame2 before frame10), as are the members of a
+    .zip or .npz. A single .npy or .npz may hold (N, H, W). A video is taken frame by frame; its pixels go to the
+    nearest colour of `palette`, or of the colours that fill the flat regions of its first frames (note
+    video_mask_snapped). What exceeds `max_frames` or MAX_SEQUENCE_PIXELS is left off (note frames_capped); more files
+    than `max_frames` are refused.
 
     Raises:
-        UploadError: no_files, too_many_files, sizes_differ, unsafe_archive, nested_archive, Truncated, and those of `read_masks`.
+        UploadError: no_files, too_many_files, sizes_differ, unsafe_archive, nested_archive, Truncated, and those of
+            `read_masks`.
     """
     (sequence,) = _read([paths], palette, num_classes, ignore_index, allow_lossy, max_frames)
     return sequence
@@ -113,7 +117,7 @@ def _read(
 ) -> list[MaskSequence]:
     if max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
-    lists = [list(group) if isinstance(group, (list, tuple)) else [group] for group in groups]
+    lists = [[group] if isinstance(group, (str, os.PathLike)) else list(group) for group in groups]
     parts: list[_Part | None] = [
         None if _is_video(files) else _load_files(files, palette, allow_lossy, max_frames) for files in lists
     ]
@@ -126,7 +130,9 @@ def _read(
     for part in whole:
         masks = [next(resolved) for _ in part.loaded]
         notes = (*part.notes, *_merged([note for mask in masks for note in mask.notes]))
-        sequences.append(MaskSequence(tuple(m.labels for m in masks), part.times, masks[0].palette, masks[0].names, notes))
+        sequences.append(
+            MaskSequence(tuple(m.labels for m in masks), part.times, masks[0].palette, masks[0].names, notes)
+        )
     return sequences
 
 
@@ -136,12 +142,14 @@ def _merged(notes: Sequence[Note]) -> list[Note]:
     for note in notes:
         first = merged.setdefault(note.code, note)
         if first is not note and note.code in ("jpeg_mask_smeared", "alpha_as_background"):
-            sums = {key: int(first.fields[key]) + int(note.fields[key]) for key in ("count", "total") if key in note.fields}
+            sums = {
+                key: int(first.fields[key]) + int(note.fields[key]) for key in ("count", "total") if key in note.fields
+            }
             merged[note.code] = Note(note.code, {**first.fields, **sums})
     return list(merged.values())
 
 
-# --- files, archives, arrays, video ---------------------------------------------------------------------------------------------
+# --- files, archives, arrays, video ---------------------------------------------------------------------------------
 
 
 def _load_files(paths: Sequence[FilePath], palette: Palette | None, allow_lossy: bool, max_frames: int) -> _Part:
@@ -183,7 +191,8 @@ def _load_array(file: IO[bytes], name: str, max_frames: int) -> _Part:
 
 
 def _load_archive(file: IO[bytes], name: str, palette: Palette | None, allow_lossy: bool, max_frames: int) -> _Part:
-    """Members are read where they lie and never unpacked to disk; their names serve for order and for sentences only."""
+    """Members are read where they lie and never unpacked to disk; their names serve for order and for sentences
+    only."""
     with refusing("damaged_archive", name), zipfile.ZipFile(file) as archive:
         members = checked_members(archive, name, max_members=MAX_MEMBERS, max_bytes=MAX_ARCHIVE_BYTES)
         members = [member for member in members if not _SYSTEM_FILES.search(member.filename)]
@@ -233,7 +242,9 @@ def _load_video(path: FilePath, lossy: LossyColors, max_frames: int) -> _Part:
             if len(loaded) == max_frames or pixels + rgb.shape[0] * rgb.shape[1] > MAX_SEQUENCE_PIXELS:
                 notes.append(Note("frames_capped", {"name": name, "kept": len(loaded)}))
                 break
-            index, count = lossy.snap(rgb, lambda n: UploadError("photo_not_mask", name=name, count=n, limit=MAX_GUESSED))
+            index, count = lossy.snap(
+                rgb, lambda n: UploadError("photo_not_mask", name=name, count=n, limit=MAX_GUESSED)
+            )
             loaded.append(Loaded(name, "colors", index, None, None, lossy=True))
             times.append(seconds)
             moved, pixels = moved + count, pixels + index.size
@@ -245,7 +256,7 @@ def _load_video(path: FilePath, lossy: LossyColors, max_frames: int) -> _Part:
     return _Part(loaded, np.array(times), notes)
 
 
-# --- order and pairs ------------------------------------------------------------------------------------------------------------
+# --- order and pairs ------------------------------------------------------------------------------------------------
 
 
 def natural_key(path: FilePath) -> tuple[tuple[int, int, str], ...]:
@@ -257,7 +268,8 @@ def natural_key(path: FilePath) -> tuple[tuple[int, int, str], ...]:
     whole = os.fspath(path)
     name = whole.replace("\\", "/").rsplit("/", 1)[-1]
     parts = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
-    # A number is compared by its length without leading zeros, then digit by digit: int() would refuse thousands of digits.
+    # A number is compared by its length without leading zeros, then digit by digit: int() would refuse thousands of
+    # digits.
     key = [(0, len(d := part.lstrip("0")), d) if part[0] in "0123456789" else (1, 0, part) for part in parts]
     return (*key, (-1, 0, name), (-1, 0, whole))
 
@@ -265,8 +277,8 @@ def natural_key(path: FilePath) -> tuple[tuple[int, int, str], ...]:
 def pair_by_name(targets: Sequence[FilePath], predictions: Sequence[FilePath]) -> list[tuple[FilePath, FilePath]]:
     """Truth and prediction files in pairs.
 
-    Equal names (without their endings) belong together; where no name occurs on both sides, equal last numbers in the names do
-    (gt_007, pred_007); where there are none either, natural order decides, and the counts must be equal.
+    Equal names (without their endings) belong together; where no name occurs on both sides, equal last numbers in the
+    names do (gt_007, pred_007); where there are none either, natural order decides, and the counts must be equal.
 
     Raises:
         UploadError: no_files, or unmatched_files naming what has no partner.

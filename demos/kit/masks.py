@@ -1,35 +1,20 @@
 """Label masks: pictures whose pixels are class numbers, or colours that stand for them.
 
-Everything read in one call shares one meaning: a colour that is class 3 in the truth is class 3 in the prediction. That is why
-files are first *loaded* one by one (`Loaded`: what is stored) and then *resolved* together (what it means).
+Everything read in one call shares one meaning: a colour that is class 3 in the truth is class 3 in the prediction.
+That is why files are first *loaded* one by one (`Loaded`: what is stored) and then *resolved* together (what it means).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import IO, Literal, TypeAlias
 
 import numpy as np
-from PIL import Image
 
-from demos.kit.palettes import MAX_CLASSES, MAX_GUESSED, SAME_COLOR, LossyColors, Palette, hex_color, index_colors
-from demos.kit.upload_errors import FilePath, Note, UploadError, open_upload, refusing
-from demos.kit.uploads import (
-    MAX_DECODE_PIXELS,
-    is_sixteen_bit,
-    open_image,
-    orientation_of,
-    read_npy,
-    read_npz,
-    refusing_bombs,
-    upright,
-)
-
-MAX_ARRAY_BYTES = 256_000_000
+from demos.kit.mask_files import Loaded, distinct, load_masks, narrowest
+from demos.kit.palettes import MAX_GUESSED, Palette, hex_color
+from demos.kit.upload_errors import FilePath, Note, UploadError, open_upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +27,6 @@ class LabelMask:
     notes: tuple[Note, ...]  # what had to be decided
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """One mask as stored, before anything is said about what its numbers or colours mean."""
-
-    name: str  # for sentences
-    kind: Literal["values", "indexed", "colors"]
-    stored: np.ndarray  # (H, W) values; indices; or index into `table`
-    table: np.ndarray | None  # (K, 3) uint8: the file's palette, or the colours that occur
-    holes: np.ndarray | None  # (H, W) bool: fully transparent pixels, background
-    notes: tuple[Note, ...] = ()
-    lossy: bool = False  # `table` was recovered from smeared colours
-
-
-Source: TypeAlias = Callable[[], "AbstractContextManager[tuple[IO[bytes], str]]"]  # opens a file; may be called again
-
-
 def read_mask(
     path: FilePath,
     *,
@@ -67,7 +36,9 @@ def read_mask(
     allow_lossy: bool = False,
 ) -> LabelMask:
     """One mask; see `read_masks`."""
-    return read_masks([path], palette=palette, num_classes=num_classes, ignore_index=ignore_index, allow_lossy=allow_lossy)[0]
+    return read_masks(
+        [path], palette=palette, num_classes=num_classes, ignore_index=ignore_index, allow_lossy=allow_lossy
+    )[0]
 
 
 def read_mask_pair(
@@ -81,7 +52,11 @@ def read_mask_pair(
 ) -> tuple[LabelMask, LabelMask]:
     """Truth and prediction, of one size and with one meaning; see `read_masks`."""
     first, second = read_masks(
-        [target, prediction], palette=palette, num_classes=num_classes, ignore_index=ignore_index, allow_lossy=allow_lossy
+        [target, prediction],
+        palette=palette,
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        allow_lossy=allow_lossy,
     )
     if first.labels.shape != second.labels.shape:
         (h1, w1), (h2, w2) = first.labels.shape, second.labels.shape
@@ -99,18 +74,20 @@ def read_masks(
 ) -> tuple[LabelMask, ...]:
     """Several masks that are to be compared.
 
-    Class numbers are taken as stored: the indices of an indexed picture (never its colours), the values of a grey one or of an
+    Class numbers are taken as stored: the indices of an indexed picture (never its colours), the values of a grey one
+    or of an
     integer or boolean (H, W) array in .npy or .npz. Two exceptions, both for all files together:
 
-    * binary: where values are only 0 and 255 (16-bit: 65535), 255 becomes 1 (note binary_mask). Not if `ignore_index` is 255,
-      not if `num_classes` is above 2, and not if 255 occurs beside any other label, which makes it a "void".
-    * colours: with `palette`, each colour is looked up exactly. Else an indexed file of the same call lends its palette. Else,
-      if all colours are greys, they are values. Else classes are guessed (note guessed_classes): black, if it occurs, is 0,
-      the others follow by falling number of pixels in all files together, equal counts by colour.
+    * binary: where values are only 0 and 255 (16-bit: 65535), 255 becomes 1 (note binary_mask). Not if `ignore_index`
+      is 255, not if `num_classes` is above 2, and not if 255 occurs beside any other label, which makes it a "void".
+    * colours: with `palette`, each colour is looked up exactly. Else an indexed file of the same call lends its
+      palette. Else, if all colours are greys, they are values. Else classes are guessed (note guessed_classes):
+      black, if it occurs, is 0, the others follow by falling number of pixels in all files together, equal counts by
+      colour.
 
-    Fully transparent pixels are class 0, as black is (note alpha_as_background); in a stencil, where black is the only colour
-    that is painted, black is class 1. A JPEG or a lossy WebP is refused unless `allow_lossy`: then each pixel goes to the nearest
-    class colour (note jpeg_mask_smeared, with the number of pixels that were not exact).
+    Fully transparent pixels are class 0, as black is (note alpha_as_background); in a stencil, where black is the
+    only colour that is painted, black is class 1. A JPEG or a lossy WebP is refused unless `allow_lossy`: then each
+    pixel goes to the nearest class colour (note jpeg_mask_smeared, with the number of pixels that were not exact).
 
     Args:
         palette: the colours' classes.
@@ -118,161 +95,12 @@ def read_masks(
         ignore_index: label of the pixels that do not count; it is kept.
 
     Raises:
-        UploadError: jpeg_mask_refused, photo_not_mask, unknown_color, kinds_differ, too_many_colors, label_out_of_range, not_labels,
+        UploadError: jpeg_mask_refused, photo_not_mask, unknown_color, kinds_differ, too_many_colors,
+            label_out_of_range, not_labels,
             wrong_shape, several_arrays, and those of `read_image` and `read_array`.
     """
     loaded = load_masks([partial(open_upload, path) for path in paths], palette=palette, allow_lossy=allow_lossy)
     return resolve(loaded, palette=palette, num_classes=num_classes, ignore_index=ignore_index)
-
-
-def load_masks(
-    sources: Sequence[Source], *, palette: Palette | None, allow_lossy: bool, max_pixels: int | None = None
-) -> list[Loaded]:
-    """All masks as stored. Exact ones are read first: smeared ones are then snapped to the colours found in them."""
-    loaded: list[Loaded | None] = [None] * len(sources)
-    room = max_pixels
-    for exact in (True, False):
-        lossy = None if exact else lossy_colors([mask for mask in loaded if mask], palette)
-        for k, source in enumerate(sources):
-            if loaded[k] is not None:
-                continue
-            with source() as (file, name):
-                mask = load_mask(file, name, allow_lossy=allow_lossy) if lossy is None else _load_smeared(file, name, lossy)
-            loaded[k] = mask
-            if mask and room is not None:
-                room -= mask.stored.size
-                if room < 0:
-                    raise UploadError("sequence_too_large", limit=(max_pixels or 0) // 10**6)
-        if None not in loaded:
-            return [with_table(mask, lossy) for mask in loaded if mask]
-    raise AssertionError("the second pass reads what the first has left")
-
-
-def lossy_colors(exact: Sequence[Loaded], palette: Palette | None) -> LossyColors:
-    """What smeared colours are snapped to: a palette given or lent, else what the exact masks of the same call show.
-
-    Beside masks of plain numbers a smeared grey can only be a number itself: possible if the numbers are far apart.
-    """
-    if palette:
-        return LossyColors(known=palette.colors)
-    for mask in exact:
-        if mask.kind == "indexed":
-            return LossyColors(known=mask.table)
-    levels = sorted({v for mask in exact if mask.kind == "values" for v in distinct(mask.stored)})
-    if levels and set(levels) <= {0, 255}:
-        levels = [0, 255]
-    if levels and 0 <= levels[0] and levels[-1] <= 255 and min(np.diff(levels), default=0) > SAME_COLOR:
-        return LossyColors(known=np.repeat(np.array(levels, np.uint8)[:, None], 3, axis=1), as_values=True)
-    tables = [mask.table for mask in exact if mask.kind == "colors" and mask.table is not None]
-    return LossyColors(seeds=np.unique(np.concatenate(tables), axis=0) if tables else None)
-
-
-def with_table(mask: Loaded, lossy: LossyColors | None) -> Loaded:
-    """A smeared mask with the colours as they are known at the end, when all have been read."""
-    return replace(mask, table=lossy.colors, lossy=not lossy.as_values) if mask.lossy and lossy else mask
-
-
-def load_mask(file: IO[bytes], name: str, *, allow_lossy: bool) -> Loaded | None:
-    """One mask as stored; None for a lossy picture, whose colours only `LossyColors` can tell."""
-    head = file.read(6)
-    file.seek(0)
-    if head == b"\x93NUMPY":
-        return labels_from_array(read_npy(file, name, max_bytes=MAX_ARRAY_BYTES), name)
-    if head[:4] == b"PK\x03\x04":
-        arrays = read_npz(file, name, max_bytes=MAX_ARRAY_BYTES)
-        if len(arrays) != 1:
-            raise UploadError("several_arrays", name=name, count=len(arrays))
-        return labels_from_array(next(iter(arrays.values())), name)
-    with open_image(file, name) as image:
-        codec = _lossy_codec(image, file)
-        if codec and not allow_lossy:
-            raise UploadError("jpeg_mask_refused", name=name, format=codec)
-        return None if codec else _load_image(image, name)
-
-
-def labels_from_array(array: np.ndarray, name: str) -> Loaded:
-    """An (H, W) array of whole numbers; (1, H, W) and (H, W, 1) pass too."""
-    if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
-        array = array[0] if array.shape[0] == 1 else array[..., 0]
-    if array.ndim != 2 or array.size == 0:
-        raise UploadError("wrong_shape", name=name, shape=str(array.shape), expected="(H, W)")
-    if array.size > MAX_DECODE_PIXELS:
-        raise UploadError("too_many_pixels", name=name, limit=MAX_DECODE_PIXELS // 10**6)
-    return Loaded(name, "values", whole_numbers(array, name), None, None)
-
-
-def whole_numbers(values: np.ndarray, name: str) -> np.ndarray:
-    """The same numbers as uint8, uint16 or int32, whichever is the first to hold them all."""
-    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.floor(values)).all()):
-        raise UploadError("not_labels", name=name)
-    low, high = int(values.min()), int(values.max())
-    if values.dtype.kind == "c" or low < -(2**31) or high >= 2**31:
-        raise UploadError("not_labels", name=name)
-    return values.astype(_narrowest(low, high), copy=False)
-
-
-def _narrowest(low: int, high: int) -> type[np.integer]:
-    return np.int32 if low < 0 or high > 65535 else np.uint16 if high > 255 else np.uint8
-
-
-def _load_image(image: Image.Image, name: str) -> Loaded:
-    notes = [Note("sixteen_bit_reduced", {"name": name})] if image.mode.startswith("RGB") and is_sixteen_bit(image) else []
-    if getattr(image, "is_animated", False):
-        notes.append(Note("first_frame_only", {"name": name}))
-    packed_grey = re.search(r"'L;([24])|^L;([24])", str(image.tile[0][3])) if image.tile else None
-    with refusing("truncated", name), refusing_bombs(name):
-        image.load()
-        pixels = upright(np.asarray(image), orientation_of(image))
-    holes = None
-    if image.mode in ("LA", "RGBA"):
-        holes = pixels[..., -1] == 0
-        pixels = pixels[..., 0] if image.mode == "LA" else pixels[..., :3]
-        holes = holes if holes.any() else None
-    if holes is not None:
-        pixels = np.where(holes if pixels.ndim == 2 else holes[..., None], np.zeros((), pixels.dtype), pixels)
-        notes.append(Note("alpha_as_background", {"name": name, "count": int(holes.sum())}))
-    if image.mode == "P":
-        table = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        return Loaded(name, "indexed", pixels, table, None, tuple(notes))
-    if image.mode in ("RGB", "RGBA"):
-        found = index_colors(pixels, limit=MAX_CLASSES)
-        if isinstance(found, int):
-            raise UploadError("photo_not_mask", name=name, count=found, limit=MAX_GUESSED)
-        return Loaded(name, "colors", found[0], found[1], holes, tuple(notes))
-    if pixels.ndim != 2:
-        raise UploadError("unsupported_pixels", name=name, mode=image.mode)
-    if packed_grey:  # Pillow spreads 2- and 4-bit greys over 0–255; the mask's numbers are 0–3 and 0–15
-        pixels = pixels // (85 if "2" in packed_grey[0] else 17)
-    return Loaded(name, "values", whole_numbers(pixels, name), None, holes, tuple(notes))
-
-
-def _lossy_codec(image: Image.Image, file: IO[bytes]) -> str | None:
-    """The name of the codec that has smeared this picture, if one has."""
-    if image.format in ("JPEG", "MPO") or image.info.get("compression") in ("jpeg", "tiff_jpeg"):
-        return "JPEG"
-    if image.format == "WEBP":
-        position = 12
-        while True:
-            file.seek(position)
-            tag, size = file.read(4), int.from_bytes(file.read(4), "little")
-            if tag == b"VP8 ":
-                return "WebP"
-            if tag in (b"VP8L", b""):
-                return None
-            position += 24 if tag == b"ANMF" else 8 + size + size % 2  # a frame's own chunks follow its 16 bytes of header
-    return None
-
-
-def _load_smeared(file: IO[bytes], name: str, lossy: LossyColors) -> Loaded:
-    with open_image(file, name) as image:
-        with refusing("truncated", name), refusing_bombs(name):
-            rgb = upright(np.asarray(image.convert("RGB")), orientation_of(image))
-    index, moved = lossy.snap(rgb, lambda count: UploadError("photo_not_mask", name=name, count=count, limit=MAX_GUESSED))
-    notes = (Note("jpeg_mask_smeared", {"name": name, "count": moved, "total": index.size}),) if moved else ()
-    return Loaded(name, "colors", index, None, None, notes, lossy=True)
-
-
-# --- what it means --------------------------------------------------------------------------------------------------------------
 
 
 def resolve(
@@ -298,26 +126,24 @@ def resolve(
         table = next((mask.table for mask in masks if mask.kind == "indexed"), None)
         legend = Palette(table, None) if table is not None else None
     values = [distinct(mask.stored) for mask in masks]
-    if _is_binary([v for v, mask in zip(values, masks, strict=True) if mask.kind == "values"], num_classes, ignore_index):
-        masks = [replace(mask, stored=(mask.stored != 0).astype(np.uint8)) if mask.kind == "values" else mask for mask in masks]
+    if _is_binary(
+        [v for v, mask in zip(values, masks, strict=True) if mask.kind == "values"], num_classes, ignore_index
+    ):
+        masks = [
+            replace(mask, stored=(mask.stored != 0).astype(np.uint8)) if mask.kind == "values" else mask
+            for mask in masks
+        ]
         values = [distinct(mask.stored) for mask in masks]
         shared.append(Note("binary_mask", {}))
     for mask, present in zip(masks, values, strict=True):
         wrong = [v for v in present if num_classes is not None and not 0 <= v < num_classes and v != ignore_index]
         if wrong and num_classes is not None:
             raise UploadError("label_out_of_range", name=mask.name, label=wrong[-1], limit=num_classes - 1)
-    dtype = _narrowest(min((v[0] for v in values), default=0), max((v[-1] for v in values), default=0))
+    dtype = narrowest(min((v[0] for v in values), default=0), max((v[-1] for v in values), default=0))
     colors, names = (legend.colors, legend.names) if legend else (None, None)
     return tuple(
         LabelMask(np.ascontiguousarray(mask.stored, dtype), colors, names, (*mask.notes, *shared)) for mask in masks
     )
-
-
-def distinct(labels: np.ndarray) -> list[int]:
-    """The different labels in ascending order."""
-    if labels.dtype == np.int32:
-        return [int(v) for v in np.unique(labels)]
-    return [int(v) for v in np.flatnonzero(np.bincount(labels.reshape(-1)))]
 
 
 def _is_binary(values: Sequence[list[int]], num_classes: int | None, ignore_index: int | None) -> bool:
@@ -333,14 +159,20 @@ def _look_up(mask: Loaded, table: np.ndarray, order: Sequence[int]) -> Loaded:
     if mask.kind != "colors" or mask.table is None:
         return mask
     place = {tuple(table[k]): k for k in reversed(order)}
-    used = np.bincount(mask.stored[~mask.holes] if mask.holes is not None else mask.stored.reshape(-1), minlength=len(mask.table))
+    used = np.bincount(
+        mask.stored[~mask.holes] if mask.holes is not None else mask.stored.reshape(-1), minlength=len(mask.table)
+    )
     unknown = [k for k in np.flatnonzero(used) if tuple(mask.table[k]) not in place]
     if unknown:
         k = max(unknown, key=lambda k: (used[k], -k))
-        raise UploadError("unknown_color", name=mask.name, color=hex_color(mask.table[k]), count=int(used[k]), others=len(unknown) - 1)
+        raise UploadError(
+            "unknown_color", name=mask.name, color=hex_color(mask.table[k]), count=int(used[k]), others=len(unknown) - 1
+        )
     lut = np.array([place.get(tuple(color), 0) for color in mask.table], np.uint8 if len(table) <= 256 else np.uint16)
     labels = lut[mask.stored]
-    return replace(mask, kind="indexed", table=table, stored=labels if mask.holes is None else np.where(mask.holes, 0, labels))
+    return replace(
+        mask, kind="indexed", table=table, stored=labels if mask.holes is None else np.where(mask.holes, 0, labels)
+    )
 
 
 def _order_of_use(lender: Loaded) -> list[int]:
@@ -351,7 +183,9 @@ def _order_of_use(lender: Loaded) -> list[int]:
     for k in used:
         first = seen.setdefault(tuple(lender.table[k]), k)
         if first != k:
-            raise UploadError("palette_duplicate", name=lender.name, first=first, second=k, color=hex_color(lender.table[k]))
+            raise UploadError(
+                "palette_duplicate", name=lender.name, first=first, second=k, color=hex_color(lender.table[k])
+            )
     return [*used, *(k for k in range(len(lender.table)) if k not in set(used))]
 
 

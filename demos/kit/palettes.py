@@ -30,8 +30,9 @@ class Palette:
 def read_palette(path: FilePath) -> Palette:
     """A palette file: classes in the order of the file.
 
-    JSON: `{"road": [128, 64, 128]}`, `[{"name": "road", "color": "#804080"}]` or `[[128, 64, 128]]`. Text, a class a line:
-    `128 64 128 road`, `road,128,64,128` or `#804080 road`. A heading line without colours and lines of comment are passed over.
+    JSON: `{"road": [128, 64, 128]}`, `[{"name": "road", "color": "#804080"}]` or `[[128, 64, 128]]`. Text, a class a
+    line: `128 64 128 road`, `road,128,64,128` or `#804080 road`. A heading line without colours and lines of comment
+    are passed over.
 
     Raises:
         UploadError: not_a_palette (with the line), palette_duplicate, too_many_classes, and those of opening a file.
@@ -112,7 +113,7 @@ def hex_color(color: tuple[int, int, int] | np.ndarray) -> str:
     return "#" + bytes(int(channel) for channel in color).hex()
 
 
-# --- the colours of a picture ---------------------------------------------------------------------------------------------------
+# --- the colours of a picture ---------------------------------------------------------------------------------------
 
 
 def packed(rgb: np.ndarray) -> np.ndarray:
@@ -127,7 +128,8 @@ def unpacked(codes: np.ndarray) -> np.ndarray:
 
 
 def index_colors(rgb: np.ndarray, *, limit: int) -> tuple[np.ndarray, np.ndarray] | int:
-    """(H, W) uint16 index into (K, 3) uint8 distinct colours in ascending order; or how many there are, if above `limit`.
+    """(H, W) uint16 index into (K, 3) uint8 distinct colours in ascending order; or how many there are, if above
+    `limit`.
 
     One pass over a 2²⁴-entry table, a strip at a time: sorting sixty million pixels would take seconds.
     """
@@ -166,11 +168,14 @@ def is_flat(rgb: np.ndarray) -> np.ndarray:
 class LossyColors:
     """Class colours that a lossy codec has smeared, recovered one picture after another.
 
-    With `known` colours, every pixel goes to the nearest. Without, colours that fill flat regions and are unlike all before
-    become new ones; the first pictures therefore decide, and later ones may add what they show for the first time.
+    With `known` colours, every pixel goes to the nearest. Without, colours that fill flat regions and are unlike all
+    before become new ones; the first pictures therefore decide, and later ones may add what they show for the first
+    time.
     """
 
-    def __init__(self, known: np.ndarray | None = None, seeds: np.ndarray | None = None, *, as_values: bool = False) -> None:
+    def __init__(
+        self, known: np.ndarray | None = None, seeds: np.ndarray | None = None, *, as_values: bool = False
+    ) -> None:
         self.fixed = known is not None
         self.as_values = as_values  # the colours are greys that stand for their own value
         start = known if known is not None else seeds

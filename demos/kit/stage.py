@@ -328,19 +328,25 @@ def number_entry(number: Number, text: Text) -> dict[str, Any]:
     finite = isinstance(value, (int, float)) and bool(np.isfinite(value))
     return {
         "key": number.key,
-        "item": number.item,
+        "item": item_text(number.item, text),
         "label": text.find("numbers", number.key, "label") or number.key,
         "help": text.find("numbers", number.key, "help") or "",
         "text": format_value(value, number.unit),
         "raw": value if finite else None if value is None else str(value),
         "formula": number.formula,
         "filled": number.filled,
-        "convention": text.find("conventions", number.convention) or number.convention,
+        "convention": "; ".join(text("conventions", part) for part in number.convention.split(".") if part),
         "kind": number.kind,
         "source": f"{number.source.__module__}.{number.source.__qualname__}",
         "where": where(number.source),
         "receipt": receipt["comparisons"] if receipt else [],
     }
+
+
+def item_text(item: str, text: Text) -> str:
+    """`name:argument` is a text of the topic with its {k} filled in; a known key is its text; anything else stands for itself."""
+    name, colon, argument = item.partition(":")
+    return text(name, k=argument) if colon and isinstance(text.find(name), str) else text.find(item) if isinstance(text.find(item), str) else item
 
 
 def encode(payload: Payload, text: Text) -> str:

@@ -51,7 +51,9 @@ def error_sentence(code: str, fields: Mapping[str, FieldValue], language: str = 
     """
     if not (language.isalpha() and (TEXT / language / "errors.json").is_file()):
         language = "en"
-    return _sentences(language)[code].format(**{k: clean_text(v) if isinstance(v, str) else v for k, v in fields.items()})
+    return _sentences(language)[code].format(
+        **{k: clean_text(v) if isinstance(v, str) else v for k, v in fields.items()}
+    )
 
 
 class UploadError(ValueError):

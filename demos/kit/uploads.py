@@ -1,8 +1,8 @@
 """What visitors upload, read into plain records: pictures and arrays here, masks in masks.py, video in video.py.
 
-Three rules hold in all of them. The type is decided by the file's content, never by its name. Every limit is checked on the header,
-before memory is taken. Whatever a file contains, the outcome is a record or an `UploadError` whose text is one sentence for the
-visitor and names the file, never the folder it lies in.
+Three rules hold in all of them. The type is decided by the file's content, never by its name. Every limit is checked
+on the header, before memory is taken. Whatever a file contains, the outcome is a record or an `UploadError` whose
+text is one sentence for the visitor and names the file, never the folder it lies in.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from PIL import Image
 from demos.kit.upload_errors import (
     EmptyFile,
     FilePath,
-    Note,
     NotAVideo,
+    Note,
     NoVideoStream,
     Truncated,
     UploadError,
@@ -57,12 +57,13 @@ MAX_MEMBERS = 64  # arrays in one .npz
 MAX_RATIO, RATIO_FREE_BYTES = 500, 64_000_000  # an archive may grow more than 500-fold only while it stays small
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
-# Pillow's own guard, for every reader in this process: warn from here, refuse from twice as much; the warning is made an error.
+# Pillow's own guard, for every reader in this process: warn from here, refuse from twice as much; the warning is made
+# an error.
 Image.MAX_IMAGE_PIXELS = MAX_DECODE_PIXELS
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-# --- pictures -------------------------------------------------------------------------------------------------------------------
+# --- pictures -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +84,36 @@ def refusing_bombs(name: str) -> Iterator[None]:
 
 
 @contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """For the pixels themselves: whatever fails now, the header was that of a picture."""
+    with refusing("truncated", name), refusing_bombs(name):
+        yield
+
+
+@contextmanager
 def open_image(file: IO[bytes], name: str) -> Iterator[Image.Image]:
     """The picture with its header read and its pixels not yet: only admitted formats, at most MAX_DECODE_PIXELS."""
     with refusing("not_an_image", name), refusing_bombs(name):
         image = Image.open(file, formats=PICTURE_FORMATS)
     with image:
-        if image.width * image.height > MAX_DECODE_PIXELS:  # Pillow itself would let up to twice as much pass with a warning
+        if (
+            image.width * image.height > MAX_DECODE_PIXELS
+        ):  # Pillow itself would let up to twice as much pass with a warning
             raise UploadError("too_many_pixels", name=name, limit=MAX_DECODE_PIXELS // 10**6)
         yield image
 
 
+def tile_layouts(image: Image.Image) -> list[str]:
+    """How a picture not yet decoded stores its pixels, in Pillow's words: "RGB;16B", "L;4", …"""
+    return [str(tile[3]) for tile in getattr(image, "tile", ())]
+
+
 def is_sixteen_bit(image: Image.Image) -> bool:
     """Whether a picture not yet decoded stores 16 bits per channel: Pillow keeps only the upper 8 of colour."""
-    tiles = getattr(image, "tile", ())
-    return image.format in ("PNG", "TIFF") and (image.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in tiles))
+    tiles = tile_layouts(image)
+    return image.format in ("PNG", "TIFF") and (
+        image.mode.startswith("I;16") or any(";16" in layout for layout in tiles)
+    )
 
 
 def has_alpha(image: Image.Image) -> bool:
@@ -120,12 +137,14 @@ def upright(array: np.ndarray, orientation: int) -> np.ndarray:
     return array[:: -1 if flip_rows else 1, :: -1 if flip_cols else 1]
 
 
-def _opaque_rgb(strip: Image.Image) -> tuple[np.ndarray, bool]:
+def _opaque_rgb(strip: Image.Image, name: str) -> tuple[np.ndarray, bool]:
     """(h, w, 3) uint8 colours over white, and whether anything was transparent."""
+    if strip.mode == "F":  # no telling which number is white
+        raise UploadError("unsupported_pixels", name=name, mode=strip.mode)
     if strip.mode.startswith("I"):
         values = np.asarray(strip).astype(np.int64)
-        if values.size and (values.min() < 0 or values.max() > 65535):
-            raise ValueError("more than 16 bits")
+        if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+            raise UploadError("unsupported_pixels", name=name, mode=strip.mode)
         grey = ((values + 128) // 257).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2), False
     if not has_alpha(strip):
@@ -153,31 +172,30 @@ def fitted(width: int, height: int, max_pixels: int) -> tuple[int, int]:
 def read_image(path: FilePath, *, max_pixels: int = 2_100_000) -> Picture:
     """A picture as RGB: turned upright, laid over white where transparent, shrunk by area averaging above `max_pixels`.
 
-    PNG, JPEG, WebP, GIF, BMP and TIFF, recognised by content; of an animation the first frame. A large JPEG is decoded at a
-    half, a quarter or an eighth already, so that memory follows the size asked for.
+    PNG, JPEG, WebP, GIF, BMP and TIFF, recognised by content; of an animation the first frame. A large JPEG is
+    decoded at a half, a quarter or an eighth already, so that memory follows the size asked for.
 
     Raises:
         UploadError: empty_file, missing_file, not_a_file, file_too_large, not_an_image, too_many_pixels, truncated.
     """
     if max_pixels < 1:
         raise ValueError(f"max_pixels must be at least 1, got {max_pixels}")
-    with open_upload(path) as (file, name), open_image(file, name) as image:
-        with refusing("truncated", name), refusing_bombs(name):
-            notes = [Note("sixteen_bit_reduced", {"name": name})] if is_sixteen_bit(image) else []
-            if image.format != "MPO" and getattr(image, "is_animated", False):
-                notes.append(Note("first_frame_only", {"name": name}))
-            original = image.size
-            target = fitted(*original, max_pixels)
-            if image.format in ("JPEG", "MPO"):
-                image.draft(None, target)
-            image.load()
-            orientation = orientation_of(image)  # after load: Pillow turns TIFF itself and then drops the tag
-            if orientation == 1 and image.format == "TIFF":
-                original, target = image.size, fitted(*image.size, max_pixels)
-            rgb, transparent = _shrunk_rgb(image, target)
+    with open_upload(path) as (file, name), open_image(file, name) as image, decoding(name):
+        notes = [Note("sixteen_bit_reduced", {"name": name})] if is_sixteen_bit(image) else []
+        if image.format != "MPO" and getattr(image, "is_animated", False):
+            notes.append(Note("first_frame_only", {"name": name}))
+        original = image.size
+        target = fitted(*original, max_pixels)
+        if image.format in ("JPEG", "MPO"):
+            image.draft(None, target)
+        image.load()
+        orientation = orientation_of(image)  # after load: Pillow turns TIFF itself and then drops the tag
+        if orientation == 1 and image.format == "TIFF":
+            original, target = image.size, fitted(*image.size, max_pixels)
+        rgb, transparent = _shrunk_rgb(image, target, name)
     rgb = np.ascontiguousarray(upright(rgb, orientation))
     if orientation >= 5:
-        original = original[::-1]
+        original = (original[1], original[0])
     if transparent:
         notes.append(Note("alpha_dropped", {"name": name}))
     if orientation != 1:
@@ -188,14 +206,15 @@ def read_image(path: FilePath, *, max_pixels: int = 2_100_000) -> Picture:
     return Picture(rgb, original, tuple(notes))
 
 
-def _shrunk_rgb(image: Image.Image, target: tuple[int, int]) -> tuple[np.ndarray, bool]:
-    """Strip by strip, so that only the decoded picture itself is ever large: whole-number averaging first, the rest at the end."""
+def _shrunk_rgb(image: Image.Image, target: tuple[int, int], name: str) -> tuple[np.ndarray, bool]:
+    """Strip by strip, so that only the decoded picture itself is ever large: whole-number averaging first, the rest
+    at the end."""
     width, height = image.size
     factor = max(1, min(width // target[0], height // target[1]))
     rows = factor * max(1, 1_000_000 // (width * factor))
     strips, transparent = [], False
     for top in range(0, height, rows):
-        rgb, some = _opaque_rgb(image.crop((0, top, width, min(top + rows, height))))
+        rgb, some = _opaque_rgb(image.crop((0, top, width, min(top + rows, height))), name)
         transparent |= some
         strips.append(np.asarray(Image.fromarray(rgb).reduce(factor)) if factor > 1 else rgb)
     rgb = np.concatenate(strips)
@@ -204,7 +223,7 @@ def _shrunk_rgb(image: Image.Image, target: tuple[int, int]) -> tuple[np.ndarray
     return rgb, transparent
 
 
-# --- arrays ---------------------------------------------------------------------------------------------------------------------
+# --- arrays ---------------------------------------------------------------------------------------------------------
 
 
 class Arrays(dict[str, np.ndarray]):
@@ -241,7 +260,7 @@ def read_npy(file: IO[bytes], name: str, *, max_bytes: int) -> np.ndarray:
         raise UploadError("array_too_large", name=name, limit=max_bytes // 10**6)
     with refusing("truncated", name):
         raw = np.empty(size, np.uint8)
-        view, got = memoryview(raw), 0
+        view, got = memoryview(raw.data), 0
         while got < size:
             step = file.readinto(view[got:])  # pyright: ignore[reportAttributeAccessIssue]
             if not step:
@@ -257,7 +276,8 @@ def read_array(path: FilePath, *, max_bytes: int = 256_000_000) -> Arrays:
     NaN and infinities are kept, and counted in a note per array.
 
     Raises:
-        UploadError: not_an_array, pickled_array, not_numeric, array_too_large, too_many_members, zip_bomb, truncated, and
+        UploadError: not_an_array, pickled_array, not_numeric, array_too_large, too_many_members, zip_bomb, truncated,
+            and
             those of opening a file.
     """
     with open_upload(path) as (file, name):
@@ -266,7 +286,9 @@ def read_array(path: FilePath, *, max_bytes: int = 256_000_000) -> Arrays:
         else:
             file.seek(0)
             arrays = Arrays(array=read_npy(file, name, max_bytes=max_bytes))
-    bad = {key: int(np.count_nonzero(~np.isfinite(values))) for key, values in arrays.items() if values.dtype.kind in "fc"}
+    bad = {
+        key: int(np.count_nonzero(~np.isfinite(values))) for key, values in arrays.items() if values.dtype.kind in "fc"
+    }
     arrays.notes = tuple(Note("not_finite", {"array": key, "count": n}) for key, n in bad.items() if n)
     return arrays
 
@@ -285,9 +307,11 @@ def read_npz(file: IO[bytes], name: str, *, max_bytes: int) -> dict[str, np.ndar
 
 
 def checked_members(archive: zipfile.ZipFile, name: str, *, max_members: int, max_bytes: int) -> list[zipfile.ZipInfo]:
-    """The files in an archive, once its directory has been found modest: their number, their size, how far they would grow.
+    """The files in an archive, once its directory has been found modest: their number, their size, how far they would
+    grow.
 
-    What a directory claims is also the most that `zipfile` will ever unpack of a member, so a directory that lies gains nothing.
+    What a directory claims is also the most that `zipfile` will ever unpack of a member, so a directory that lies
+    gains nothing.
     """
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) > max_members:

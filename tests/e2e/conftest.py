@@ -4,7 +4,7 @@
 * `browser`: Chromium.
 * `shared_page`: one page per test module, opened at `app_url`; a test fails if the page misbehaves during it.
 * `watch`: what `shared_page` did wrong; `watch.allow(pattern)` for an error that a test provokes.
-* `fresh_page(path, viewport=…, dark=…, locale=…)`: a page of the test's own, closed and checked after it. Takes seconds: use `shared_page`.
+* `fresh_page(path, viewport=…, dark=…, locale=…)`: a page of the test's own, checked after it; takes seconds.
 * `axe(page, scope)`: accessibility violations that are ours.
 """
 
@@ -72,7 +72,12 @@ def fresh_page(browser: Browser, app_url: str) -> Iterator[FreshPage]:
     opened: list[tuple[Page, Watch]] = []
 
     def open_page(
-        path: str = "", *, viewport: ViewportSize = DESKTOP, dark: bool = False, locale: str = "en-US", touch: bool = False
+        path: str = "",
+        *,
+        viewport: ViewportSize = DESKTOP,
+        dark: bool = False,
+        locale: str = "en-US",
+        touch: bool = False,
     ) -> Page:
         """`path` below the app's address (or another address of ours)."""
         context = browser.new_context(
@@ -85,10 +90,12 @@ def fresh_page(browser: Browser, app_url: str) -> Iterator[FreshPage]:
         return page
 
     yield open_page
-    for page, _ in opened:
-        page.context.close()
-    for _, watch in opened:
-        watch.check()
+    try:
+        for _, watch in opened:
+            watch.check()
+    finally:
+        for page, _ in opened:
+            page.context.close()
 
 
 @pytest.fixture(scope="session")

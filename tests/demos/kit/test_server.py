@@ -48,7 +48,7 @@ def blocks() -> Iterator[gr.Blocks]:
 
 @pytest.fixture(scope="module")
 def client(blocks: gr.Blocks) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=blocks.local_url, timeout=20) as client:
+    with httpx.Client(base_url=str(blocks.local_url), timeout=20) as client:
         yield client
 
 
@@ -347,7 +347,8 @@ def test_security_headers_are_everywhere(client: httpx.Client, target: str) -> N
 @pytest.mark.parametrize("target", ["/", "/zh"])
 def test_pages_may_be_framed_by_spaces_alone_and_load_from_nowhere_else(client: httpx.Client, target: str) -> None:
     headers = client.get(target).headers
-    policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+    parts = [part.split(maxsplit=1) for part in headers["content-security-policy"].split(";")]
+    policy = {name: rest for name, rest in parts}
     assert policy["frame-ancestors"] == "'self' https://huggingface.co https://*.hf.space"
     assert policy["default-src"].split() == ["'self'", "data:", "blob:"]
     assert "x-frame-options" not in headers

@@ -1,0 +1,344 @@
+"""One pair of label maps, every library's mean IoU: what each of them really does with the cases that papers leave
+open.
+
+The rules were read in the versions named in each row and are re-implemented here in float64; the libraries themselves, where they can
+be installed, are compared with these rows in the tests. Notation: K classes, N images, n, t, p as in `segmentation_metrics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from core.perception.label_maps import Labels, check_num_classes, clip_labels, label_pair
+from core.perception.segmentation_accumulation import accumulate_scores
+from core.perception.segmentation_metrics import Counts, Floats, confusion_matrix, segmentation_scores
+
+MMSEG, HF, TM_JACCARD, TM_MEAN_IOU, SKLEARN, SEMSEG, SMP, PRESENT = (
+    "mmsegmentation IoUMetric",
+    "HF evaluate mean_iou",
+    "torchmetrics MulticlassJaccardIndex",
+    "torchmetrics.segmentation MeanIoU",
+    "scikit-learn jaccard_score",
+    "semseg intersectionAndUnion",
+    "segmentation-models-pytorch iou_score",
+    "mean over target classes",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AxisOption:
+    """One answer to an open question, and who gives it."""
+
+    value: str  # what to pass on, and text key
+    libraries: tuple[str, ...]  # who does so by default
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One question on which libraries differ."""
+
+    key: str  # text key; for all but "ignored" also the name of the option in accumulate_scores
+    options: tuple[AxisOption, ...]  # the first is our default
+
+
+AXES: tuple[Axis, ...] = (
+    Axis(
+        "accumulation",
+        (
+            AxisOption("dataset", (MMSEG, HF, TM_JACCARD, SKLEARN, SEMSEG, f"{SMP} (macro, micro)")),
+            AxisOption("per_image", ("torchmetrics.functional.segmentation mean_iou, averaged",)),
+            AxisOption("per_image_and_class", (TM_MEAN_IOU, f"{SMP} (macro-imagewise)")),
+            AxisOption("per_image_per_class", (f"{TM_MEAN_IOU} (per_class=True), averaged",)),
+        ),
+    ),
+    Axis(
+        "absent",
+        (
+            AxisOption("exclude", (MMSEG, HF, TM_JACCARD, TM_MEAN_IOU, f"{SKLEARN} (labels from the data)")),
+            AxisOption("zero", (SEMSEG, f"{SKLEARN} (labels=range(K))")),
+            AxisOption("one", (SMP,)),
+        ),
+    ),
+    Axis(
+        "predicted_only",
+        (
+            AxisOption("zero", (MMSEG, HF, TM_JACCARD, TM_MEAN_IOU, SKLEARN, SEMSEG, SMP)),
+            AxisOption("exclude", (PRESENT,)),
+        ),
+    ),
+    Axis(
+        "ignored",  # a label one does not want to count: "drop" is ignore_index, "exclude" is excluded_classes
+        (
+            AxisOption("drop", (MMSEG, HF, SMP, f"{SKLEARN} (the caller drops)", f"{SEMSEG} (outside 0..K)")),
+            AxisOption("exclude", ("torchmetrics.segmentation MeanIoU (include_background=False)",)),
+            AxisOption("drop_and_exclude", (TM_JACCARD,)),
+            AxisOption("count", (TM_MEAN_IOU,)),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryRow:
+    """What one library answers."""
+
+    name: str  # "mmseg_iou_metric", text key
+    library: str  # "mmsegmentation", distribution or repository
+    version: str  # the version whose rule this is
+    mean_iou: float | None  # its answer; NaN where it answers NaN, None where it raises
+    per_class: Floats | None  # (K,) its values per class; NaN where it has none; None where it raises or only pools
+    average: str  # "macro", "micro" (pooled pixels) or "weighted" (by target pixels)
+    accumulation: str  # see AXES
+    absent: str  # see AXES; "pooled" where no class stands alone
+    predicted_only: str  # see AXES; "pooled" where no class stands alone
+    ignored: str  # "drop", "caller_drops", "drop_and_exclude", "count", "outside_only" or "relabel"
+    errors: tuple[str, ...]  # why it raises, as text keys; empty where it answers
+    note: str  # text key of what to know about this row
+
+
+Images: TypeAlias = list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+Answer: TypeAlias = tuple[float | None, Floats | None, tuple[str, ...]]
+
+
+def library_table(
+    predictions: Iterable[Labels], targets: Iterable[Labels], *, num_classes: int, ignore_index: int | None = None
+) -> tuple[LibraryRow, ...]:
+    """The mean IoU of one set of images according to each library.
+
+    Convention: each library is called as its documentation asks, image by image, on integer labels, with this `ignore_index` where
+    it has one; scikit-learn has none, so its caller drops the ignored pixels first. A row that raises carries a code instead.
+
+    Args:
+        predictions, targets: N label maps each; the two of an image have one shape.
+        num_classes: K.
+        ignore_index: target label to leave out, inside or outside 0..K-1, or None.
+
+    Returns:
+        One row per library and averaging mode, mmsegmentation first.
+
+    Raises:
+        TypeError: if a map does not hold integers.
+        ValueError: if there is no image, their numbers or shapes differ, or a target label is out of range: there every
+            library errs in its own way.
+
+    Source: the files named in each rule's comment.
+    Differs: float64 where torchmetrics, mmsegmentation and segmentation-models-pytorch divide in float32.
+
+    >>> target = np.array([[0, 0, 1, 1], [0, 255, 1, 1], [2, 2, 255, 0]])
+    >>> prediction = np.array([[0, 1, 1, 1], [0, 3, 1, 0], [2, 2, 4, 3]])
+    >>> for row in library_table([prediction], [target], num_classes=5, ignore_index=255):
+    ...     print(row.name, "–" if row.mean_iou is None else round(row.mean_iou, 4))
+    mmseg_iou_metric 0.5
+    hf_mean_iou 0.5
+    torchmetrics_jaccard_macro 0.5
+    torchmetrics_jaccard_micro 0.5385
+    torchmetrics_jaccard_weighted 0.6
+    torchmetrics_mean_iou –
+    sklearn_jaccard_auto 0.5
+    sklearn_jaccard_labels 0.4
+    semseg 0.4
+    smp_macro 0.6
+    smp_micro 0.5385
+    smp_macro_imagewise 0.6
+    target_present 0.6667
+    """
+    k = check_num_classes(num_classes)
+    left, right = list[Any](predictions), list[Any](targets)
+    if len(left) != len(right) or not left:
+        raise ValueError(f"predictions and targets must hold the same images, at least one, got {len(left)},
+        {len(right)}")
+    images = [label_pair(p, t) for p, t in zip(left, right, strict=True)]
+    matrices = [
+        confusion_matrix(p, t, num_classes=k, ignore_index=ignore_index, out_of_range="other") for p, t in images
+    ]
+    total = np.array(matrices).sum(axis=0)
+    pixels_in_bin = int(total.sum()) if k == 1 else None  # see _mmseg
+
+    jaccard = _torchmetrics_jaccard(images, matrices, k, ignore_index)
+    smp_macro, smp_micro, smp_imagewise = _smp(images, matrices, k, ignore_index)
+    present = segmentation_scores(total, predicted_only="exclude")
+    plain = segmentation_scores(total)
+    rows: tuple[tuple[str, str, str, str, str, str, str, str, str, Answer], ...] = (
+        (
+            *("mmseg_iou_metric", "mmsegmentation", "1.2.2", "macro"),
+            *("dataset", "exclude", "zero", "drop", "mmseg", _mmseg(total, pixels_in_bin)),
+        ),
+        (
+            # metrics/mean_iou/mean_iou.py: np.histogram per class, np.nanmean
+            *("hf_mean_iou", "evaluate", "0.4.6", "macro"),
+            *("dataset", "exclude", "zero", "drop", "hf", (plain.mean_iou, plain.iou, ())),
+        ),
+        *(
+            (
+                *(f"torchmetrics_jaccard_{average}", "torchmetrics", "1.9.0", average, "dataset"),
+                *(("pooled", "pooled") if average == "micro" else ("exclude", "zero")),
+                *("drop_and_exclude", f"torchmetrics_{average}", answer),
+            )
+            for average, answer in jaccard
+        ),
+        (
+            *("torchmetrics_mean_iou", "torchmetrics", "1.9.0", "macro"),
+            *("per_image_and_class", "exclude", "zero", "count", "torchmetrics_mean_iou"),
+            _torchmetrics_mean_iou(images, k),
+        ),
+        (
+            *("sklearn_jaccard_auto", "scikit-learn", "1.9.1", "macro"),
+            *("dataset", "exclude", "zero", "caller_drops", "sklearn_auto"),
+            _sklearn_auto(images, total, k, ignore_index),
+        ),
+        (
+            *("sklearn_jaccard_labels", "scikit-learn", "1.9.1", "macro"),
+            *("dataset", "zero", "zero", "caller_drops", "sklearn_labels", _sklearn_labels(total)),
+        ),
+        (
+            *("semseg", "hszhao/semseg", "4f274c3", "macro"),
+            *("dataset", "zero", "zero", "relabel", "semseg", _semseg(images, k, ignore_index)),
+        ),
+        (
+            *("smp_macro", "segmentation-models-pytorch", "0.6.0", "macro"),
+            *("dataset", "one", "zero", "outside_only", "smp_macro", smp_macro),
+        ),
+        (
+            *("smp_micro", "segmentation-models-pytorch", "0.6.0", "micro"),
+            *("dataset", "pooled", "pooled", "outside_only", "smp_micro", smp_micro),
+        ),
+        (
+            *("smp_macro_imagewise", "segmentation-models-pytorch", "0.6.0", "macro"),
+            *("per_image_and_class", "one", "zero", "outside_only", "smp_imagewise", smp_imagewise),
+        ),
+        (
+            *("target_present", "", "", "macro"),
+            *("dataset", "exclude", "exclude", "drop", "target_present"),
+            (present.mean_iou, np.where(present.counted, present.iou, np.nan), ()),
+        ),
+    )
+    return tuple(
+        LibraryRow(name, library, version, mean, per_class, average, accumulation, absent, only, ignored, errors, note)
+        for name, library, version, average, accumulation, absent, only, ignored, note, (mean, per_class, errors) in
+        rows
+    )
+
+
+def _mmseg(total: Counts, pixels_in_bin: int | None) -> Answer:
+    """mmseg/evaluation/metrics/iou_metric.py: torch.histc per class, np.nanmean.
+
+    With K = 1 the histogram's range is empty and histc takes the data's own: every pixel, whatever its label, is in the bin.
+    """
+    if pixels_in_bin is None:
+        scores = segmentation_scores(total)
+        return scores.mean_iou, scores.iou, ()
+    hits = int(total[0, 0])
+    iou = hits / (2 * pixels_in_bin - hits) if pixels_in_bin else float("nan")
+    return iou, np.array([iou]), ()
+
+
+def _torchmetrics_jaccard(
+    images: Images, matrices: list[Counts], k: int, ignore_index: int | None
+) -> list[tuple[str, Answer]]:
+    """functional/classification/{confusion_matrix,jaccard}.py.
+
+    Predictions out of range pass the check as long as there are few enough different labels, and code t · K + p then lands in
+    some other class's cell, or past the last one, which raises.
+    """
+    total = np.zeros((k, k), np.int64)
+    for (p, t), n in zip(images, matrices, strict=True):
+        stray = clip_labels(p, k) == k
+        if not stray.any():
+            total += n[:, :k]
+            continue
+        if np.unique(p).size > k + (ignore_index is not None):
+            return [(average, (None, None, ("too_many_labels",))) for average in ("macro", "micro", "weighted")]
+        kept = np.ones(t.shape, np.bool_) if ignore_index is None else t != ignore_index
+        codes = t[kept].astype(np.int64) * k + p[kept].astype(np.int64)
+        if codes.size and (codes.min() < 0 or codes.max() >= k * k):
+            return [(average, (None, None, ("label_out_of_range",))) for average in ("macro", "micro", "weighted")]
+        total += np.reshape(np.bincount(codes, minlength=k * k), (k, k))
+    inside = ignore_index is not None and 0 <= ignore_index < k
+    scores = segmentation_scores(total, excluded_classes=(ignore_index,) if inside and ignore_index is not None else ())
+    per_class = np.nan_to_num(scores.iou, nan=0.0)  # average=None
+    micro = 0.0 if np.isnan(scores.micro_iou) else scores.micro_iou
+    return [
+        ("macro", (scores.mean_iou, per_class, ())),
+        ("micro", (micro, None, ())),
+        ("weighted", (scores.frequency_weighted_iou, per_class, ())),
+    ]
+
+
+def _torchmetrics_mean_iou(images: Images, k: int) -> Answer:
+    """segmentation/mean_iou.py with input_format="index": one-hot first, so any label outside 0..K-1 raises; no
+    ignore_index."""
+    if any(labels.min(initial=0) < 0 or labels.max(initial=0) >= k for pair in images for labels in pair):
+        return None, None, ("label_out_of_range",)
+    matrices = [confusion_matrix(p, t, num_classes=k) for p, t in images]
+    mean = accumulate_scores(matrices, accumulation="per_image_and_class")
+    return mean.mean_iou, mean.iou, ()
+
+
+def _sklearn_auto(images: Images, total: Counts, k: int, ignore_index: int | None) -> Answer:
+    """metrics/_classification.py: every label in either map is a class, one out of range too, with IoU 0."""
+    if not total.sum():
+        return None, None, ("no_pixels",)
+    scores = segmentation_scores(total)
+    strange: set[int] = set()
+    for p, t in images:
+        stray = clip_labels(p, k) == k
+        if ignore_index is not None:
+            stray &= t != ignore_index
+        strange.update(int(v) for v in np.unique(p[stray]))
+    found = int(np.count_nonzero(scores.counted))
+    return float(scores.iou[scores.counted].sum()) / (found + len(strange)), scores.iou, ()
+
+
+def _sklearn_labels(total: Counts) -> Answer:
+    """The same with labels=range(K): a class in neither map is 0/0, set to 0 with a warning."""
+    if not total.sum():
+        return None, None, ("no_pixels",)
+    scores = segmentation_scores(total, absent="zero")
+    return scores.mean_iou, scores.iou, ()
+
+
+def _semseg(images: Images, k: int, ignore_index: int | None) -> Answer:
+    """util/util.py: ignored predictions are overwritten with the ignore label, which then equals the target.
+
+    An ignore label inside 0..K-1 therefore counts as right; and np.histogram's last bin is closed, so that label K,
+    as ignore label or as prediction, counts as class K - 1.
+    """
+    hits, predicted, true = (np.zeros(k, np.int64) for _ in range(3))
+    for p, t in images:
+        kept = p if ignore_index is None else np.where(t == ignore_index, np.int64(ignore_index), p.astype(np.int64))
+        hits += _closed_histogram(kept[kept == t], k)
+        predicted += _closed_histogram(kept, k)
+        true += _closed_histogram(t, k)
+    iou: Floats = hits / (predicted + true - hits + 1e-10)
+    return float(iou.mean()), iou, ()
+
+
+def _closed_histogram(labels: npt.NDArray[Any], k: int) -> Counts:
+    """np.histogram(labels, bins=arange(K + 1)): unit bins, the last one [K - 1, K] closed."""
+    counts = np.bincount(clip_labels(labels, k + 1).ravel(), minlength=k + 2).astype(np.int64)
+    counts[k - 1] += counts[k]
+    return counts[:k]
+
+
+def _smp(
+    images: Images, matrices: list[Counts], k: int, ignore_index: int | None
+) -> tuple[Answer, Answer, Answer]:
+    """metrics/functional.py: get_stats(mode="multiclass") and iou_score with zero_division=1; macro, micro,
+    macro-imagewise.
+
+    With K = 1 the histogram's range is empty, histc takes the data's own, and every pixel, ignored or wrong, is a hit.
+    """
+    if ignore_index is not None and 0 <= ignore_index < k:
+        refusal: Answer = (None, None, ("ignore_inside_classes",))
+        return refusal, refusal, refusal
+    if k == 1:
+        matrices = [np.array([[t.size]], np.int64) for _, t in images]
+    total = np.array(matrices).sum(axis=0)
+    whole = segmentation_scores(total, absent="one")
+    each = accumulate_scores(matrices, accumulation="per_image_and_class", absent="one")
+    return (whole.mean_iou, whole.iou, ()), (whole.micro_iou, None, ()), (each.mean_iou, each.iou, ())

@@ -1,0 +1,228 @@
+"""Where truth and prediction come from: examples, uploads, painting, degrading, OpenCV on a photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from core.perception.example_masks import MaskPair, drifting_shapes, ellipse_mask, worked_example
+from core.perception.mask_degradation import degrade
+from core.perception.photo_segmentation import grabcut_segments, kmeans_segments, name_segments, watershed_segments
+from core.perception.pixel_codes import MOST_CLASSES
+from demos.kit.drawings import read_box, read_painting
+from demos.kit.mask_sequences import MaskSequence, read_mask_sequence, read_mask_sequence_pair
+from demos.kit.palettes import Palette, read_palette
+from demos.kit.upload_errors import Note, UploadError
+from demos.kit.uploads import Picture, read_image
+
+if TYPE_CHECKING:
+    from demos.perception.segmentation_metrics import Controls
+
+ASSETS = Path(__file__).parents[2] / "assets"
+MAX_FRAMES = 120
+PHOTOS = {"coffee": 5, "rocket": 2}  # bundled photographs with a truth drawn by hand: number of classes
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Truth and prediction, ready to be compared."""
+
+    targets: tuple[np.ndarray, ...]  # T × (H, W) integer labels
+    predictions: tuple[np.ndarray, ...]  # T × (H, W)
+    photo: np.ndarray | None  # (H, W, 3) uint8 under all masks
+    num_classes: int
+    ignore_index: int | None
+    names: tuple[str, ...] | None = None  # (K,) from a palette file
+    colors: np.ndarray | None = None  # (K, 3) uint8 from a palette or an indexed file
+    times: np.ndarray | None = None  # (T,) seconds
+    notes: tuple[Note, ...] = ()
+    painting: np.ndarray | None = None  # (H, W) uint8: the map that the brush works on
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) px."""
+        height, width = self.targets[0].shape
+        return height, width
+
+
+def pairs_of(c: Controls) -> Pairs:
+    """Everything the controls say about truth and prediction.
+
+    Raises:
+        UploadError: what was uploaded or drawn cannot be used; one sentence says why.
+    """
+    pairs = _truth(c)
+    pairs = _with_prediction(pairs, c)
+    if c.painter == "truth" and c.source == "files" and not c.truth_files:
+        pairs = replace(pairs, painting=pairs.targets[0].astype(np.uint8))
+    elif c.predictor == "paint":
+        pairs = replace(pairs, painting=pairs.predictions[0].astype(np.uint8))
+    if c.background == "ignored":
+        void = 255 if pairs.ignore_index is None else pairs.ignore_index
+        dropped = tuple(np.where(t == 0, np.asarray(void).astype(_holding(t, void)), t) for t in pairs.targets)
+        pairs = replace(pairs, targets=dropped, ignore_index=void)
+    return pairs
+
+
+def _holding(labels: np.ndarray, value: int) -> Any:
+    return labels.dtype if np.iinfo(labels.dtype).min <= value <= np.iinfo(labels.dtype).max else np.int32
+
+
+# -- truth ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _truth(c: Controls) -> Pairs:
+    if c.source in PHOTOS:
+        photo, truth = bundled(c.source)
+        return Pairs((truth,), (), photo, PHOTOS[c.source], None)
+    if c.source == "files":
+        return _uploaded(c)
+    return _from_example(_example(c.source, c.lag))
+
+
+@lru_cache(maxsize=8)
+def bundled(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Photograph (H, W, 3) and truth (H, W) of a bundled example."""
+    photo = read_image(ASSETS / "images" / f"{name}.jpg").rgb
+    truth = read_mask_sequence(ASSETS / "masks" / f"{name}.png").frames[0]
+    return photo, truth
+
+
+@lru_cache(maxsize=16)
+def _example(source: str, lag: int) -> MaskPair:
+    if source == "clip":
+        return drifting_shapes(frames=48, lag=lag)
+    if source == "ellipse":
+        truth = ellipse_mask((480, 800), center=(400, 240), radii=(290, 170))
+        return MaskPair((truth,), (truth,), 2, None)
+    return worked_example()
+
+
+def _from_example(pair: MaskPair) -> Pairs:
+    return Pairs(pair.targets, pair.predictions, None, pair.num_classes, pair.ignore_index)
+
+
+# Uploads are stored under their content's hash and never change: reading one twice is waste.
+_picture = lru_cache(maxsize=4)(read_image)
+_palette = lru_cache(maxsize=8)(read_palette)
+
+
+@lru_cache(maxsize=4)
+def _sequences(
+    truth: tuple[str, ...], prediction: tuple[str, ...], palette: str, ignore_index: int | None, lossy: bool
+) -> tuple[MaskSequence, MaskSequence | None]:
+    options: dict[str, Any] = {
+        "palette": _palette(palette) if palette else None,
+        "ignore_index": ignore_index,
+        "allow_lossy": lossy,
+        "max_frames": MAX_FRAMES,
+    }
+    if prediction:
+        return read_mask_sequence_pair(list(truth), list(prediction), **options)
+    return read_mask_sequence(list(truth), **options), None
+
+
+def _uploaded(c: Controls) -> Pairs:
+    photo: Picture | None = _picture(c.photo[0]) if c.photo else None
+    ignore = None if c.ignore_index < 0 else c.ignore_index
+    if not c.truth_files:
+        if photo is None:
+            raise UploadError("nothing_uploaded")
+        size = (photo.rgb.shape[0], photo.rgb.shape[1])
+        truth = read_painting(c.truth_painted, size=size) if c.truth_painted else np.zeros(size, np.uint8)
+        return Pairs((truth,), (), photo.rgb, max(c.classes, int(truth.max()) + 1), ignore, notes=photo.notes)
+    files = c.prediction_files if c.predictor == "given" else ()
+    first, second = _sequences(c.truth_files, files, c.palette[0] if c.palette else "", ignore, c.lossy)
+    notes = (*first.notes, *(note for note in (second.notes if second else ()) if note not in first.notes))
+    pairs = Pairs(
+        first.frames,
+        second.frames if second else (),
+        _fitted(photo, first.frames[0].shape) if photo else None,
+        _count(first, second, ignore),
+        ignore,
+        first.names,
+        first.palette,
+        first.times,
+        notes + (photo.notes if photo else ()),
+    )
+    if len({frame.shape for frame in pairs.targets}) > 1:
+        raise UploadError("sizes_vary")
+    return pairs
+
+
+def _count(first: MaskSequence, second: MaskSequence | None, ignore: int | None) -> int:
+    """Number of classes: what the labels need (the ignored one aside), or the palette names."""
+    frames = first.frames + (second.frames if second else ())
+    most = max(int((frame if ignore is None else np.where(frame == ignore, 0, frame)).max(initial=0)) for frame in frames)
+    count = max(2, most + 1, len(first.names or ()))
+    if count > MOST_CLASSES:
+        raise UploadError("too_many_classes", count=count, limit=MOST_CLASSES)
+    return count
+
+
+def _fitted(photo: Picture, shape: tuple[int, ...]) -> np.ndarray:
+    """The photo at the masks' size; it must have their proportions."""
+    height, width = shape
+    have = photo.rgb.shape[1] / photo.rgb.shape[0]
+    if not 0.98 <= have / (width / height) <= 1.02:
+        raise UploadError("photo_proportions", first=f"{photo.rgb.shape[1]}×{photo.rgb.shape[0]}", second=f"{width}×{height}")
+    return cv2.resize(photo.rgb, (width, height), interpolation=cv2.INTER_AREA)
+
+
+# -- prediction ----------------------------------------------------------------------------------------------------------------------
+
+
+def _with_prediction(pairs: Pairs, c: Controls) -> Pairs:
+    if c.predictor == "given":
+        if pairs.predictions:
+            return pairs
+        return replace(pairs, predictions=pairs.targets, notes=(*pairs.notes, Note("prediction_is_truth", {})))
+    if c.predictor == "degrade":
+        return replace(pairs, predictions=tuple(_degraded(pairs, frame, c) for frame in pairs.targets))
+    if len(pairs.targets) > 1:
+        raise UploadError("one_picture_only")
+    truth = pairs.targets[0]
+    if c.predictor == "paint":
+        painted = read_painting(c.painted, size=pairs.size) if c.painted else np.zeros(truth.shape, np.uint8)
+        return replace(pairs, predictions=(painted,))
+    if pairs.photo is None:
+        raise UploadError("photo_needed")
+    return replace(pairs, predictions=(_segmented(pairs, c),))
+
+
+def _degraded(pairs: Pairs, target: np.ndarray, c: Controls) -> np.ndarray:
+    return degrade(
+        target,
+        num_classes=pairs.num_classes,
+        erode=max(0, -c.grow),
+        dilate=max(0, c.grow),
+        shift=(c.shift_x, c.shift_y),
+        drop_class=c.drop_class if 0 <= c.drop_class < pairs.num_classes else None,
+        salt=c.salt,
+        all_background=c.all_background,
+        ignore_index=pairs.ignore_index,
+    )
+
+
+def _segmented(pairs: Pairs, c: Controls) -> np.ndarray:
+    """OpenCV's segments of the photo, named after the truth they overlap most."""
+    assert pairs.photo is not None
+    height, width = pairs.size
+    if c.predictor == "grabcut":
+        box = read_box(c.box, size=pairs.size) if c.box else (width * 0.1, height * 0.1, width * 0.9, height * 0.9)
+        if (box[2] - box[0]) * (box[3] - box[1]) >= 0.998 * width * height:
+            raise UploadError("box_too_large")
+        segments = grabcut_segments(pairs.photo, box_xyxy=box)
+    elif c.predictor == "kmeans":
+        segments = kmeans_segments(pairs.photo, clusters=c.clusters, position_weight=0.5)
+    else:
+        segments = watershed_segments(pairs.photo)
+    return name_segments(segments, pairs.targets[0], num_classes=pairs.num_classes, ignore_index=pairs.ignore_index).labels
+
+
+__all__ = ["PHOTOS", "Pairs", "Palette", "pairs_of"]

@@ -1,0 +1,249 @@
+"""Tab: the same two masks, and what every library would print for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import gradio as gr
+import numpy as np
+
+from core.perception.boundary_metrics import BoundaryFScore, BoundaryIoU, HausdorffDistance, boundary_f_score, boundary_iou, hausdorff_distance
+from core.perception.error_regions import WorstErrors, worst_errors
+from core.perception.panoptic_quality import PanopticQuality, connected_instances, decode_instance_ids, panoptic_quality
+from core.perception.pixel_codes import CodeLegend, code_legend, pixel_codes
+from core.perception.segmentation_accumulation import AccumulatedScores, FrameStep, accumulate_scores, frame_scores
+from core.perception.segmentation_conventions import LibraryRow, library_table
+from core.perception.segmentation_metrics import (
+    BackgroundCollapse,
+    SegmentationScores,
+    all_background,
+    background_collapse,
+    confusion_matrix,
+    segmentation_scores,
+)
+from demos.contract import Demo, Panel
+from demos.kit.controls import choice, drawn, files, number, toggle
+from demos.perception.segmentation_inputs import Pairs, pairs_of
+from demos.perception.segmentation_numbers import numbers_of
+from demos.perception.segmentation_script import script_of
+from demos.perception.segmentation_metrics_figures import guesses_of, show
+
+DEPTH_PIXELS = 2_100_000  # the worst-pixel map is left out above: a distance transform per class would take seconds
+TABLE_PIXELS = 30_000_000  # masks of all frames together above which the library table is left out
+
+
+@dataclass(frozen=True)
+class Controls:
+    source: str = choice("coffee", ("coffee", "rocket", "worked", "ellipse", "clip", "files"))
+    predictor: str = choice("degrade", ("degrade", "given", "paint", "grabcut", "kmeans", "watershed"))
+    truth_files: tuple[str, ...] = files(many=True)
+    prediction_files: tuple[str, ...] = files(many=True)
+    photo: tuple[str, ...] = files()
+    palette: tuple[str, ...] = files()
+    lossy: bool = toggle(False)
+    ignore_index: int = number(255, -1, 65535, slider=False)
+    classes: int = number(2, 2, 8)
+    painter: str = choice("prediction", ("prediction", "truth"))
+    grow: int = number(-2, -20, 20)
+    shift_x: int = number(6, -40, 40)
+    shift_y: int = number(4, -40, 40)
+    drop_class: int = number(-1, -1, 253, slider=False)
+    salt: float = number(0.0, 0.0, 0.5, 0.01)
+    all_background: bool = toggle(False)
+    lag: int = number(2, 0, 12)
+    clusters: int = number(5, 2, 8)
+    accumulation: str = choice("dataset", ("dataset", "per_image", "per_image_and_class", "per_image_per_class"))
+    absent: str = choice("exclude", ("exclude", "zero", "one"))
+    predicted_only: str = choice("zero", ("zero", "exclude"))
+    background: str = choice("scored", ("scored", "excluded", "ignored"))
+    normalize: str = choice("counts", ("counts", "target", "prediction"))
+    extra: str = choice("boundary", ("boundary", "panoptic", "none"))
+    class_id: int = number(2, 0, 253, slider=False)
+    dilation_ratio: float = number(0.02, 0.001, 0.05, 0.001)
+    instances: str = choice("components", ("components", "ids"))
+    background_share: float = number(0.95, 0.5, 0.99, 0.01)
+    painted: str = drawn()
+    truth_painted: str = drawn()
+    box: str = drawn()
+
+
+@dataclass(frozen=True)
+class Boundary:
+    class_id: int
+    iou: BoundaryIoU
+    f_score: BoundaryFScore
+    hausdorff: HausdorffDistance
+    hausdorff95: HausdorffDistance
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """Predicting background everywhere: closed form against counting."""
+
+    curve: BackgroundCollapse  # over many shares
+    here: BackgroundCollapse  # at the share of the slider
+    measured: tuple[tuple[float, SegmentationScores], ...]  # (share, scores counted on a mask with that share)
+
+
+@dataclass(frozen=True)
+class Result:
+    controls: Controls
+    pairs: Pairs
+    steps: tuple[FrameStep, ...]  # one an image or frame
+    total: AccumulatedScores
+    scores: SegmentationScores  # of the summed matrix
+    table: tuple[LibraryRow, ...]  # () if the masks are too large for it
+    codes: tuple[np.ndarray, ...]  # T × (H, W) uint16
+    legend: CodeLegend
+    collapse: Collapse
+    worst: WorstErrors | None = None
+    boundary: Boundary | None = None
+    panoptic: PanopticQuality | None = None
+    skipped: tuple[str, ...] = field(default=())  # text keys of what was left out, and why
+
+
+def run(c: Controls) -> Result:
+    """Everything the tab shows, computed by `core`."""
+    pairs = pairs_of(c)
+    shared = {"num_classes": pairs.num_classes, "ignore_index": pairs.ignore_index}
+    rules = {"absent": c.absent, "predicted_only": c.predicted_only, "excluded_classes": (0,) if c.background == "excluded" else ()}
+    steps = tuple(frame_scores(pairs.predictions, pairs.targets, out_of_range="other", **shared, **rules))
+    total = accumulate_scores([step.confusion for step in steps], accumulation=c.accumulation, **rules)
+    pixels, single, skipped = sum(t.size for t in pairs.targets), len(steps) == 1, []
+    table: tuple[LibraryRow, ...] = ()
+    if pixels <= TABLE_PIXELS:
+        table = library_table(pairs.predictions, pairs.targets, **shared)
+    else:
+        skipped.append("table")
+    worst = None
+    if single and pixels <= DEPTH_PIXELS:
+        worst = worst_errors(pairs.predictions[0], pairs.targets[0], **shared, count=5)
+    elif single:
+        skipped.append("depth")
+    if not single and c.extra != "none":
+        skipped.append("extra")
+    return Result(
+        controls=c,
+        pairs=pairs,
+        steps=steps,
+        total=total,
+        scores=segmentation_scores(steps[-1].cumulative, **rules),
+        table=table,
+        codes=tuple(pixel_codes(p, t, **shared) for p, t in zip(pairs.predictions, pairs.targets, strict=True)),
+        legend=code_legend(pairs.num_classes),
+        collapse=collapse_of(c.background_share),
+        worst=worst,
+        boundary=_boundary(pairs, c) if single and c.extra == "boundary" else None,
+        panoptic=_panoptic(pairs, c) if single and c.extra == "panoptic" else None,
+        skipped=tuple(skipped),
+    )
+
+
+def _boundary(pairs: Pairs, c: Controls) -> Boundary:
+    """Boundary scores of one class; ignored pixels belong to neither mask."""
+    k = min(c.class_id, pairs.num_classes - 1)
+    target, prediction = pairs.targets[0] == k, pairs.predictions[0] == k
+    if pairs.ignore_index is not None:
+        prediction &= pairs.targets[0] != pairs.ignore_index
+    return Boundary(
+        k,
+        boundary_iou(prediction, target, dilation_ratio=c.dilation_ratio),
+        boundary_f_score(prediction, target),
+        hausdorff_distance(prediction, target),
+        hausdorff_distance(prediction, target, percentile=95),
+    )
+
+
+def _panoptic(pairs: Pairs, c: Controls) -> PanopticQuality:
+    """Every class but the background, by instances: connected pieces, or ids written as class·1000 + instance."""
+    if c.instances == "ids":
+        parts = [decode_instance_ids(m) for m in (pairs.predictions[0], pairs.targets[0])]
+    else:
+        options = {"num_classes": pairs.num_classes, "ignore_index": pairs.ignore_index, "void_classes": (0,)}
+        parts = [connected_instances(m, **options) for m in (pairs.predictions[0], pairs.targets[0])]
+    return panoptic_quality(*parts[0], *parts[1])
+
+
+def collapse_of(share: float) -> Collapse:
+    """The closed forms over a range of shares, and real masks of 10 000 pixels counted at some of them."""
+    measured = []
+    for percent in (50, 60, 70, 80, 90, 95, 99):
+        target = np.repeat(np.array([0, 1], np.uint8), [percent * 100, 10_000 - percent * 100]).reshape(100, 100)
+        guess = all_background(target)
+        measured.append((guess.background_share, segmentation_scores(confusion_matrix(guess.prediction, target, num_classes=2))))
+    return Collapse(background_collapse(np.linspace(0.5, 0.99, 50)), background_collapse(share), tuple(measured))
+
+
+def build(panel: Panel) -> None:
+    """Left: what is compared. Below: how it is counted."""
+    with panel.left:
+        panel.control("source")
+        with panel.when("source", "files"):
+            panel.control("truth_files")
+            with panel.when("predictor", "given"):
+                panel.control("prediction_files")
+            panel.control("photo")
+        panel.control("predictor")
+        with panel.when("predictor", "degrade"):
+            for name in ("grow", "shift_x", "shift_y"):
+                panel.control(name)
+        with panel.when("lag", "on"):
+            panel.control("lag")
+        with panel.when("predictor", "kmeans"):
+            panel.control("clusters")
+        with panel.when("painting", "truth"):
+            panel.control("painter")
+            panel.control("classes")
+        with panel.more():
+            with panel.when("predictor", "degrade"):
+                for name in ("drop_class", "salt", "all_background"):
+                    panel.control(name)
+            for name in ("ignore_index", "lossy", "palette", "normalize"):
+                panel.control(name)
+        for name in ("painted", "truth_painted", "box"):
+            panel.control(name)
+    with panel.below:
+        with panel.more("conventions", opened=True), gr.Row():
+            for name in ("accumulation", "absent", "predicted_only", "background"):
+                panel.control(name, min_width=220)
+        with panel.more("extra"), gr.Row():
+            panel.control("extra", min_width=220)
+            panel.control("class_id", min_width=120)
+            panel.control("dilation_ratio", min_width=200)
+            panel.control("instances", min_width=200)
+        with panel.more("collapse"):
+            panel.control("background_share")
+            panel.chart("collapse")
+        with panel.more("per_class"):
+            panel.chart("classes")
+
+
+_WORKED = {"source": "worked", "predictor": "given", "extra": "none"}
+
+DEMO = Demo(
+    slug="segmentation-metrics",
+    sources=(
+        "Long, Shelhamer, Darrell 2015, *Fully convolutional networks for semantic segmentation*, arXiv:1411.4038, §5",
+        "Cheng et al. 2021, *Boundary IoU*, arXiv:2103.16562, and its reference code bowenc0221/boundary-iou-api",
+        "Perazzi et al. 2016, *A benchmark dataset for video object segmentation* (boundary F), and davis2017-evaluation",
+        "Kirillov et al. 2019, *Panoptic segmentation*, arXiv:1801.00868, and cocodataset/panopticapi",
+        "mmsegmentation 1.2.2 IoUMetric, Hugging Face evaluate mean_iou, torchmetrics 1.9, scikit-learn 1.9,"
+        " segmentation-models-pytorch 0.6, hszhao/semseg",
+    ),
+    presets={
+        "start": Controls(),
+        "libraries": Controls(**_WORKED),
+        "background": Controls(source="rocket", all_background=True, extra="none", grow=0, shift_x=0, shift_y=0),
+        "boundary": Controls(source="ellipse", grow=0, shift_x=9, shift_y=0, class_id=1),
+        "grabcut": Controls(predictor="grabcut", extra="panoptic", box="70,10,490,392"),
+        "clip": Controls(source="clip", predictor="given", extra="none"),
+    },
+    run=run,
+    numbers=numbers_of,
+    show=show,
+    build=build,
+    script=script_of,
+    guesses=guesses_of,
+    charts=("collapse", "classes"),
+    drawing=lambda kind, values: "box" if kind == "box" else "truth_painted" if values["painter"] == "truth" else "painted",
+)

@@ -1,0 +1,137 @@
+"""Result -> numbers with formulas and operands; every value is a field of a record in core."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.perception.boundary_metrics import boundary_f_score, boundary_iou, hausdorff_distance
+from core.perception.panoptic_quality import panoptic_quality
+from core.perception.segmentation_accumulation import accumulate_scores, frame_scores
+from core.perception.segmentation_metrics import SegmentationScores, background_collapse, segmentation_scores
+from demos.kit.numbers import Number
+
+if TYPE_CHECKING:
+    from demos.perception.segmentation_metrics import Boundary, Collapse, Controls, Result
+
+LISTED = 12  # operands written out one by one; longer lists are summed up
+
+
+def numbers_of(result: Result) -> tuple[tuple[Number, ...], ...]:
+    """What stands beside the picture, one tuple a step: over all images first, then this image, then the extras."""
+    everything = whole_numbers(result)
+    if len(result.steps) == 1:
+        return ((*everything, *_boundary_numbers(result.boundary), *_panoptic_numbers(result)),)
+    frame = "this_frame"
+    return tuple(
+        (
+            *everything,
+            Number("frame_miou", step.scores.mean_iou, frame_scores, *mean_of(step.scores.iou[step.scores.counted]), item=frame),
+            Number("cumulative_miou", step.cumulative_scores.mean_iou, frame_scores, *mean_of(step.cumulative_scores.iou[step.cumulative_scores.counted]), item="so_far"),
+        )
+        for step in result.steps
+    )
+
+
+def mean_of(values: np.ndarray) -> tuple[str, dict[str, Any]]:
+    """Formula and operands of a mean: the values themselves if they are few, else their sum and their count."""
+    listed = [float(v) for v in values]
+    if len(listed) <= LISTED:
+        return "mean(values)", {"values": listed}
+    return "total / count", {"total": float(np.sum(values)), "count": len(listed)}
+
+
+def whole_numbers(result: Result) -> tuple[Number, ...]:
+    c, s = result.controls, result.scores
+    included = np.ones(len(s.iou), bool)
+    if c.background == "excluded":
+        included[0] = False
+    present = included & (s.target_pixels > 0)
+    counted = int(s.target_pixels.sum())
+    if c.accumulation == "dataset":
+        iou = Number("mean_iou", result.total.mean_iou, accumulate_scores, *mean_of(s.iou[s.counted]), convention=_convention(c))
+    else:
+        values = {
+            "per_image": result.total.per_image,
+            "per_image_and_class": result.total.per_image_iou.ravel(),
+            "per_image_per_class": result.total.iou,
+        }[c.accumulation]
+        iou = Number("mean_iou", result.total.mean_iou, accumulate_scores, *mean_of(values[~np.isnan(values)]), convention=_convention(c))
+    weighted = {"weights": [int(t) for t in s.target_pixels[present]], "ious": [float(v) for v in s.iou[present]]}
+    if int(present.sum()) > LISTED:
+        weighted = {"weighted": float((s.target_pixels * s.iou)[present].sum()), "pixels": int(s.target_pixels[present].sum())}
+    return (
+        iou,
+        Number("pixel_accuracy", s.pixel_accuracy, segmentation_scores, "correct / counted", {"correct": int(s.true_positive.sum()), "counted": counted}),
+        Number("mean_accuracy", s.mean_accuracy, segmentation_scores, *mean_of(s.accuracy[s.counted_accuracy])),
+        Number(
+            "frequency_weighted_iou",
+            s.frequency_weighted_iou,
+            segmentation_scores,
+            "weighted / pixels" if "weighted" in weighted else "dot(weights, ious) / sum(weights)",
+            weighted,
+        ),
+        Number("mean_dice", s.mean_dice, segmentation_scores, *mean_of(s.dice[s.counted]), convention=_convention(c)),
+    )
+
+
+def _convention(c: Controls) -> str:
+    return f"{c.accumulation}.{c.absent}.only_{c.predicted_only}.{c.background}"
+
+
+def class_numbers(s: SegmentationScores, k: int, name: str) -> tuple[Number, ...]:
+    """The row of class k in the per-class table. A convention's value (absent as 0 or 1) has no operands."""
+    n, t, p = int(s.true_positive[k]), int(s.target_pixels[k]), int(s.predicted_pixels[k])
+    operands = {"hits": n, "target": t, "predicted": p}
+    absent = t + p == 0
+
+    def number(key: str, value: float, formula: str) -> Number:
+        return Number(key, float(value), segmentation_scores, "" if absent else formula, {} if absent else operands, item=name)
+
+    return (
+        number("iou", s.iou[k], "hits / (target + predicted − hits)"),
+        number("dice", s.dice[k], "2 · hits / (target + predicted)"),
+        number("accuracy", s.accuracy[k], "hits / target"),
+        number("precision", s.precision[k], "hits / predicted"),
+    )
+
+
+def _boundary_numbers(b: Boundary | None) -> tuple[Number, ...]:
+    if b is None:
+        return ()
+    item = f"class:{b.class_id}"
+    iou, f = b.iou, b.f_score
+    return (
+        Number("boundary_iou", iou.iou, boundary_iou, "intersection / union", {"intersection": iou.intersection, "union": iou.union}, item=item),
+        Number(
+            "boundary_f",
+            f.f_score,
+            boundary_f_score,
+            "2 · precision · recall / (precision + recall)" if f.precision + f.recall > 0 else "",
+            {"precision": f.precision, "recall": f.recall},
+            item=item,
+        ),
+        *(
+            Number(key, h.distance, hausdorff_distance, "max(there, back)", {"there": h.prediction_to_target, "back": h.target_to_prediction}, unit="px", item=item)
+            for key, h in (("hausdorff", b.hausdorff), ("hausdorff95", b.hausdorff95))
+        ),
+    )
+
+
+def _panoptic_numbers(result: Result) -> tuple[Number, ...]:
+    q = result.panoptic
+    if q is None:
+        return ()
+    return (
+        Number("pq", q.pq, panoptic_quality, *mean_of(q.class_pq[~np.isnan(q.class_pq)])),
+        Number("sq", q.sq, panoptic_quality, *mean_of(q.class_sq[~np.isnan(q.class_sq)])),
+        Number("rq", q.rq, panoptic_quality, *mean_of(q.class_rq[~np.isnan(q.class_rq)])),
+    )
+
+
+def collapse_numbers(c: Collapse) -> tuple[Number, ...]:
+    """The four closed forms at the slider's share b."""
+    b = float(c.here.background_share)
+    forms = {"pixel_accuracy": "b", "mean_accuracy": "1 / 2", "mean_iou": "b / 2", "frequency_weighted_iou": "b · b"}
+    return tuple(Number(key, float(getattr(c.here, key)), background_collapse, form, {"b": b}) for key, form in forms.items())

@@ -1,0 +1,181 @@
+"""The app's budgets, measured on the real app in a process of its own and in a real browser.
+
+`python -m tests.bench.app` prints them; `make bench` prints them with everything else.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+
+from tests.browser import Watch, open_browser
+from tests.visitors import Endpoint, percentile, storm
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STAGE = ".gb-stage[data-ready]"  # appears with the first picture; the attribute counts pictures
+FIRST_INPUT = ".gb-left input, .gb-left button"
+SLIDER = ".gb-left input[type=range]"
+ENDPOINTS: tuple[Endpoint, ...] = ()  # what thirty people ask at once
+LOADS, STEPS, CHANGES, CLIENTS, CALLS = 3, 100, 20, 30, 3
+
+STEP_TIMES = """async ([stage, key, times]) => {
+  const root = document.querySelector(stage), seconds = []
+  root.focus()
+  for (let i = 0; i < times; i++) {
+    const start = performance.now()
+    document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}))
+    await new Promise(drawn => requestAnimationFrame(() => setTimeout(drawn)))
+    seconds.push((performance.now() - start) / 1000)
+  }
+  return seconds
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One promise about the whole app, and what was measured."""
+
+    what: str
+    measured: float
+    unit: str
+    goal: float
+
+    @property
+    def ok(self) -> bool:
+        return self.measured <= self.goal
+
+
+def table(rows: Iterable[Budget]) -> str:
+    """The rows as Markdown.
+
+    >>> print(table([Budget("start", 2.34, "s", 5)]))
+    | what | measured | budget | |
+    |---|---:|---:|---|
+    | start | 2.3 s | 5 s | ok |
+    """
+    lines = ["| what | measured | budget | |", "|---|---:|---:|---|"]
+    for row in rows:
+        measured = f"{row.measured:.0f}" if row.measured >= 100 or row.measured == 0 else f"{row.measured:.2g}"
+        verdict = "ok" if row.ok else "**over**"
+        lines.append(f"| {row.what} | {measured} {row.unit} | {row.goal:g} {row.unit} | {verdict} |")
+    return "\n".join(lines)
+
+
+def measure() -> Iterator[Budget]:
+    with _app() as (url, ready, process):
+        yield Budget("app ready: import and launch", ready, "s", 5)
+        time.sleep(3)
+        yield Budget("idle memory", _resident_mb(process.pid), "MB", 400)
+        with open_browser() as browser:
+            yield from _first_view(browser, url)
+            context = browser.new_context(viewport={"width": 1280, "height": 900})
+            page = context.new_page()
+            watch = Watch(page, url)
+            page.goto(url)
+            page.wait_for_selector(STAGE)
+            yield from _stepping(page, watch)
+            yield from _changing(page)
+            for endpoint in ENDPOINTS:
+                seconds = storm(url, endpoint, clients=CLIENTS, calls=CALLS)
+                yield Budget(f"{CLIENTS} people at once, {endpoint.name}: p95", percentile(seconds, 0.95), "s", 3)
+            context.close()
+
+
+def _first_view(browser: Browser, url: str) -> Iterator[Budget]:
+    inputs, pictures, sizes, strangers = [], [], [], 0
+    for _ in range(LOADS):
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page = context.new_page()
+        watch = Watch(page, url)
+        network = context.new_cdp_session(page)
+        size = [0.0]
+
+        def count(event: dict[str, Any], size: list[float] = size) -> None:
+            size[0] += event["encodedDataLength"]
+
+        network.send("Network.enable")
+        network.on("Network.loadingFinished", count)
+        start = time.perf_counter()
+        page.goto(url, wait_until="commit")
+        page.wait_for_selector(FIRST_INPUT)
+        inputs.append(time.perf_counter() - start)
+        page.wait_for_selector(STAGE)
+        pictures.append(time.perf_counter() - start)
+        sizes.append(size[0] / 1e6)
+        strangers += sum("another host" in t or "Content Security Policy" in t for t in watch.troubles)
+        context.close()
+    yield Budget("first input usable", median(inputs), "s", 2)
+    yield Budget("first picture", median(pictures), "s", 2.5)
+    yield Budget("bytes up to the first picture", max(sizes), "MB", 1.2)
+    yield Budget("requests to other hosts", strangers, "", 0)
+
+
+def _stepping(page: Page, watch: Watch) -> Iterator[Budget]:
+    page.evaluate(STEP_TIMES, [STAGE, "Home", 5])
+    before = watch.requests
+    seconds: list[float] = []
+    for _round in range(STEPS // 5):  # five steps forward, then back to the start: there are as many as the trace has
+        seconds += page.evaluate(STEP_TIMES, [STAGE, "ArrowRight", 5])
+        page.evaluate(STEP_TIMES, [STAGE, "Home", 1])
+    yield Budget("step, key to painted: median", 1000 * median(seconds), "ms", 16)
+    yield Budget("step, key to painted: p95", 1000 * percentile(seconds, 0.95), "ms", 50)
+    yield Budget("requests during the steps", watch.requests - before, "", 0)
+
+
+def _changing(page: Page) -> Iterator[Budget]:
+    slider = page.locator(SLIDER).first
+    slider.focus()
+    seconds: list[float] = []
+    for change in range(CHANGES + 3):
+        before = page.locator(STAGE).first.get_attribute("data-ready")
+        start = time.perf_counter()
+        page.keyboard.press("ArrowRight" if change % 2 else "ArrowLeft")
+        page.wait_for_function(
+            "([stage, old]) => document.querySelector(stage).dataset.ready !== old", arg=[STAGE, before]
+        )
+        if change >= 3:  # the first ones warm up
+            seconds.append(time.perf_counter() - start)
+    yield Budget("control to recomputed picture: median", 1000 * median(seconds), "ms", 300)
+    yield Budget("control to recomputed picture: p95", 1000 * percentile(seconds, 0.95), "ms", 300)
+
+
+@contextmanager
+def _app() -> Iterator[tuple[str, float, subprocess.Popen[str]]]:
+    """The app in a process of its own: address, seconds until it says that it is ready, process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "app.py", "--port", "0"], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if address := re.search(r"ready at (\S+)", line):
+                yield address[1], time.perf_counter() - start, process
+                return
+        raise RuntimeError(f"the app ended with {process.wait()} before it was ready")
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        if process.stdout:
+            process.stdout.close()
+
+
+def _resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()  # Linux
+    resident = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert resident is not None
+    return int(resident[1]) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    print(table(measure()))
