@@ -35,6 +35,7 @@ def build_app() -> gr.Blocks:
 
 def _page(app: gr.Blocks, language: str) -> None:
     text = Text(language)
+    gr.Navbar(visible=False)  # the language links below carry the address's state along; Gradio's would drop it
     links = "".join(
         f'<button type="button" data-language="{code}" lang="{code}" aria-current="{str(code == language).lower()}">{name}</button>'
         for code, name in LANGUAGES.items()

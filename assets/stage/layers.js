@@ -117,7 +117,7 @@ class PicturePane {
   controls() {
     const rows = this.pane.layers.map(layer => {
       const state = this.state[layer.key], id = fresh('gb-layer'), redraw = () => { this.draw(); this.stage.remember(); };
-      const box = el('input', { type: 'checkbox', id, data: { layer: layer.key }, on: { change: () => { state.visible = box.checked; redraw(); } } });
+      const box = el('input', { type: 'checkbox', id, data: { layer: layer.key }, on: { change: () => { state.visible = box.checked; redraw(); this.legend(); } } });
       box.checked = state.visible;
       const row = el('div', { class: 'gb-layer' }, box, el('label', { for: id, text: layer.label }));
       if (layer.views && layer.views.length > 1) {
@@ -138,7 +138,7 @@ class PicturePane {
   }
   legend() {
     const seen = new Set(), items = [];
-    for (const layer of this.pane.layers) for (const view of layer.views || []) if (view.key === this.state[layer.key].view) for (const [label, color, hatch] of view.legend) {
+    for (const layer of this.pane.layers) if (this.state[layer.key].visible) for (const view of layer.views || []) if (view.key === this.state[layer.key].view) for (const [label, color, hatch] of view.legend) {
       if (seen.has(label + color)) continue;
       seen.add(label + color);
       items.push(el('span', { class: 'gb-key' }, el('i', { style: `background-color:${color}`, class: `gb-swatch gb-hatch-${hatch}` }), label));

@@ -75,7 +75,11 @@ const exporters = {
   html(stage) {
     const escape = s => s.replace(/[&<>"]/g, c => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]);
     const style = document.getElementById('gb-style').textContent, script = document.getElementById('gb-script').textContent, title = escape(stage.data.title);
-    download(`${stage.data.slug}.html`, [`<!doctype html><html lang="${stage.data.language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>${title}</title><style id="gb-style">${style}</style></head><body class="gb-static"><main><h1>${title}</h1><div id="gb-open"></div></main><script id="gb-script">${script}</script><script>Glassbox.open(document.getElementById("gb-open"),"${stage.value}")</script></body></html>`], 'text/html');
+    /* tags are put together, for this script itself stands inside a script element */
+    const tag = (name, attributes, body) => `${'<'}${name}${attributes}>${body}${'<'}/${name}>`;
+    const page = tag('html', ` lang="${stage.data.language}"`, tag('head', '', `${'<'}meta charset="utf-8">${'<'}meta name="viewport" content="width=device-width,initial-scale=1">${tag('title', '', title)}${tag('style', ' id="gb-style"', style)}`)
+      + tag('body', ' class="gb-static"', tag('main', '', tag('h1', '', title) + tag('div', ' id="gb-open"', '')) + tag('script', ' id="gb-script"', script) + tag('script', '', `Glassbox.open(document.getElementById("gb-open"),"${stage.value}")`)));
+    download(`${stage.data.slug}.html`, [`${'<'}!doctype html>${page}`], 'text/html');
   },
   async svg(stage) { download(`${stage.data.slug}.svg`, [stillLife(stage)], 'image/svg+xml'); },
   async png(stage) {

@@ -203,11 +203,10 @@ def connected_instances(
     ids, classes = np.zeros(values.shape, np.int32), dict[int, int]()
     void = {*void_classes, *(() if ignore_index is None else (ignore_index,))}
     for c in (int(v) for v in np.unique(values) if int(v) not in void):
-        count, found = cv2.connectedComponents((values == c).astype(np.uint8), connectivity=8)
-        patch = np.asarray(found, np.int32)
+        patch = np.asarray(cv2.connectedComponents((values == c).astype(np.uint8), connectivity=8)[1], np.int32)
         here = patch > 0
         ids[here] = patch[here] + len(classes)
-        for _ in range(1, int(count)):
+        for _ in range(int(patch.max())):
             classes[len(classes) + 1] = c
     return ids, classes
 

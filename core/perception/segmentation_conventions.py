@@ -1,8 +1,9 @@
 """One pair of label maps, every library's mean IoU: what each of them really does with the cases that papers leave
 open.
 
-The rules were read in the versions named in each row and are re-implemented here in float64; the libraries themselves, where they can
-be installed, are compared with these rows in the tests. Notation: K classes, N images, n, t, p as in `segmentation_metrics`.
+The rules were read in the versions named in each row and are re-implemented here in float64; the libraries
+themselves, where they can be installed, are compared with these rows in the tests. Notation: K classes, N images, n,
+t, p as in `segmentation_metrics`.
 """
 
 from __future__ import annotations
@@ -110,8 +111,9 @@ def library_table(
 ) -> tuple[LibraryRow, ...]:
     """The mean IoU of one set of images according to each library.
 
-    Convention: each library is called as its documentation asks, image by image, on integer labels, with this `ignore_index` where
-    it has one; scikit-learn has none, so its caller drops the ignored pixels first. A row that raises carries a code instead.
+    Convention: each library is called as its documentation asks, image by image, on integer labels, with this
+    `ignore_index` where it has one; scikit-learn has none, so its caller drops the ignored pixels first. A row that
+    raises carries a code instead.
 
     Args:
         predictions, targets: N label maps each; the two of an image have one shape.
@@ -150,100 +152,95 @@ def library_table(
     k = check_num_classes(num_classes)
     left, right = list[Any](predictions), list[Any](targets)
     if len(left) != len(right) or not left:
-        raise ValueError(f"predictions and targets must hold the same images, at least one, got {len(left)},
-        {len(right)}")
+        raise ValueError(f"predictions and targets must hold the same images, got {len(left)} and {len(right)}")
     images = [label_pair(p, t) for p, t in zip(left, right, strict=True)]
     matrices = [
         confusion_matrix(p, t, num_classes=k, ignore_index=ignore_index, out_of_range="other") for p, t in images
     ]
     total = np.array(matrices).sum(axis=0)
-    pixels_in_bin = int(total.sum()) if k == 1 else None  # see _mmseg
 
-    jaccard = _torchmetrics_jaccard(images, matrices, k, ignore_index)
-    smp_macro, smp_micro, smp_imagewise = _smp(images, matrices, k, ignore_index)
+    plain = segmentation_scores(total)  # metrics/mean_iou/mean_iou.py of evaluate: np.histogram per class, np.nanmean
     present = segmentation_scores(total, predicted_only="exclude")
-    plain = segmentation_scores(total)
-    rows: tuple[tuple[str, str, str, str, str, str, str, str, str, Answer], ...] = (
-        (
-            *("mmseg_iou_metric", "mmsegmentation", "1.2.2", "macro"),
-            *("dataset", "exclude", "zero", "drop", "mmseg", _mmseg(total, pixels_in_bin)),
+    macro, micro, weighted = _torchmetrics_jaccard(images, matrices, k, ignore_index)
+    smp_macro, smp_micro, smp_imagewise = _smp(images, matrices, k, ignore_index)
+    tm, smp = ("torchmetrics", "1.9.0"), ("segmentation-models-pytorch", "0.6.0")
+    sklearn, both = ("scikit-learn", "1.9.1"), "drop_and_exclude"
+    pairs, own = "per_image_and_class", "caller_drops"
+    return (
+        _row("mmseg_iou_metric", ("mmsegmentation", "1.2.2"), _mmseg(total)),
+        _row("hf_mean_iou", ("evaluate", "0.4.6"), (plain.mean_iou, plain.iou, ())),
+        _row("torchmetrics_jaccard_macro", tm, macro, ignored=both),
+        _row("torchmetrics_jaccard_micro", tm, micro, average="micro", ignored=both),
+        _row("torchmetrics_jaccard_weighted", tm, weighted, average="weighted", ignored=both),
+        _row("torchmetrics_mean_iou", tm, _torchmetrics_mean_iou(images, k), accumulation=pairs, ignored="count"),
+        _row("sklearn_jaccard_auto", sklearn, _sklearn_auto(images, total, k, ignore_index), ignored=own),
+        _row("sklearn_jaccard_labels", sklearn, _sklearn_labels(total), absent="zero", ignored=own),
+        _row(
+            "semseg", ("hszhao/semseg", "4f274c3"), _semseg(images, k, ignore_index), absent="zero", ignored="relabel"
         ),
-        (
-            # metrics/mean_iou/mean_iou.py: np.histogram per class, np.nanmean
-            *("hf_mean_iou", "evaluate", "0.4.6", "macro"),
-            *("dataset", "exclude", "zero", "drop", "hf", (plain.mean_iou, plain.iou, ())),
-        ),
-        *(
-            (
-                *(f"torchmetrics_jaccard_{average}", "torchmetrics", "1.9.0", average, "dataset"),
-                *(("pooled", "pooled") if average == "micro" else ("exclude", "zero")),
-                *("drop_and_exclude", f"torchmetrics_{average}", answer),
-            )
-            for average, answer in jaccard
-        ),
-        (
-            *("torchmetrics_mean_iou", "torchmetrics", "1.9.0", "macro"),
-            *("per_image_and_class", "exclude", "zero", "count", "torchmetrics_mean_iou"),
-            _torchmetrics_mean_iou(images, k),
-        ),
-        (
-            *("sklearn_jaccard_auto", "scikit-learn", "1.9.1", "macro"),
-            *("dataset", "exclude", "zero", "caller_drops", "sklearn_auto"),
-            _sklearn_auto(images, total, k, ignore_index),
-        ),
-        (
-            *("sklearn_jaccard_labels", "scikit-learn", "1.9.1", "macro"),
-            *("dataset", "zero", "zero", "caller_drops", "sklearn_labels", _sklearn_labels(total)),
-        ),
-        (
-            *("semseg", "hszhao/semseg", "4f274c3", "macro"),
-            *("dataset", "zero", "zero", "relabel", "semseg", _semseg(images, k, ignore_index)),
-        ),
-        (
-            *("smp_macro", "segmentation-models-pytorch", "0.6.0", "macro"),
-            *("dataset", "one", "zero", "outside_only", "smp_macro", smp_macro),
-        ),
-        (
-            *("smp_micro", "segmentation-models-pytorch", "0.6.0", "micro"),
-            *("dataset", "pooled", "pooled", "outside_only", "smp_micro", smp_micro),
-        ),
-        (
-            *("smp_macro_imagewise", "segmentation-models-pytorch", "0.6.0", "macro"),
-            *("per_image_and_class", "one", "zero", "outside_only", "smp_imagewise", smp_imagewise),
-        ),
-        (
-            *("target_present", "", "", "macro"),
-            *("dataset", "exclude", "exclude", "drop", "target_present"),
+        _row("smp_macro", smp, smp_macro, absent="one", ignored="outside_only"),
+        _row("smp_micro", smp, smp_micro, average="micro", ignored="outside_only"),
+        _row("smp_macro_imagewise", smp, smp_imagewise, accumulation=pairs, absent="one", ignored="outside_only"),
+        _row(
+            "target_present",
+            ("", ""),
             (present.mean_iou, np.where(present.counted, present.iou, np.nan), ()),
+            predicted_only="exclude",
         ),
     )
-    return tuple(
-        LibraryRow(name, library, version, mean, per_class, average, accumulation, absent, only, ignored, errors, note)
-        for name, library, version, average, accumulation, absent, only, ignored, note, (mean, per_class, errors) in
-        rows
+
+
+def _row(
+    name: str,
+    release: tuple[str, str],
+    answer: Answer,
+    *,
+    average: str = "macro",
+    accumulation: str = "dataset",
+    absent: str = "exclude",
+    predicted_only: str = "zero",
+    ignored: str = "drop",
+) -> LibraryRow:
+    if average == "micro":  # pixels of all classes are pooled: no class is absent on its own
+        absent = predicted_only = "pooled"
+    mean_iou, per_class, errors = answer
+    return LibraryRow(
+        name=name,
+        library=release[0],
+        version=release[1],
+        mean_iou=mean_iou,
+        per_class=per_class,
+        average=average,
+        accumulation=accumulation,
+        absent=absent,
+        predicted_only=predicted_only,
+        ignored=ignored,
+        errors=errors,
+        note=f"note_{name}",
     )
 
 
-def _mmseg(total: Counts, pixels_in_bin: int | None) -> Answer:
+def _mmseg(total: Counts) -> Answer:
     """mmseg/evaluation/metrics/iou_metric.py: torch.histc per class, np.nanmean.
 
-    With K = 1 the histogram's range is empty and histc takes the data's own: every pixel, whatever its label, is in the bin.
+    With K = 1 the histogram's range is empty and histc takes the data's own: every pixel, whatever its label, is in
+    the bin.
     """
-    if pixels_in_bin is None:
+    if len(total) > 1:
         scores = segmentation_scores(total)
         return scores.mean_iou, scores.iou, ()
-    hits = int(total[0, 0])
-    iou = hits / (2 * pixels_in_bin - hits) if pixels_in_bin else float("nan")
+    hits, pixels = int(total[0, 0]), int(total.sum())
+    iou = hits / (2 * pixels - hits) if pixels else float("nan")
     return iou, np.array([iou]), ()
 
 
 def _torchmetrics_jaccard(
     images: Images, matrices: list[Counts], k: int, ignore_index: int | None
-) -> list[tuple[str, Answer]]:
-    """functional/classification/{confusion_matrix,jaccard}.py.
+) -> tuple[Answer, Answer, Answer]:
+    """functional/classification/{confusion_matrix,jaccard}.py; macro, micro, weighted.
 
-    Predictions out of range pass the check as long as there are few enough different labels, and code t · K + p then lands in
-    some other class's cell, or past the last one, which raises.
+    Predictions out of range pass the check as long as there are few enough different labels, and code t · K + p then
+    lands in some other class's cell, or past the last one, which raises.
     """
     total = np.zeros((k, k), np.int64)
     for (p, t), n in zip(images, matrices, strict=True):
@@ -252,21 +249,19 @@ def _torchmetrics_jaccard(
             total += n[:, :k]
             continue
         if np.unique(p).size > k + (ignore_index is not None):
-            return [(average, (None, None, ("too_many_labels",))) for average in ("macro", "micro", "weighted")]
+            crowded: Answer = (None, None, ("too_many_labels",))
+            return crowded, crowded, crowded
         kept = np.ones(t.shape, np.bool_) if ignore_index is None else t != ignore_index
         codes = t[kept].astype(np.int64) * k + p[kept].astype(np.int64)
         if codes.size and (codes.min() < 0 or codes.max() >= k * k):
-            return [(average, (None, None, ("label_out_of_range",))) for average in ("macro", "micro", "weighted")]
+            strayed: Answer = (None, None, ("label_out_of_range",))
+            return strayed, strayed, strayed
         total += np.reshape(np.bincount(codes, minlength=k * k), (k, k))
     inside = ignore_index is not None and 0 <= ignore_index < k
     scores = segmentation_scores(total, excluded_classes=(ignore_index,) if inside and ignore_index is not None else ())
     per_class = np.nan_to_num(scores.iou, nan=0.0)  # average=None
     micro = 0.0 if np.isnan(scores.micro_iou) else scores.micro_iou
-    return [
-        ("macro", (scores.mean_iou, per_class, ())),
-        ("micro", (micro, None, ())),
-        ("weighted", (scores.frequency_weighted_iou, per_class, ())),
-    ]
+    return (scores.mean_iou, per_class, ()), (micro, None, ()), (scores.frequency_weighted_iou, per_class, ())
 
 
 def _torchmetrics_mean_iou(images: Images, k: int) -> Answer:
@@ -325,9 +320,7 @@ def _closed_histogram(labels: npt.NDArray[Any], k: int) -> Counts:
     return counts[:k]
 
 
-def _smp(
-    images: Images, matrices: list[Counts], k: int, ignore_index: int | None
-) -> tuple[Answer, Answer, Answer]:
+def _smp(images: Images, matrices: list[Counts], k: int, ignore_index: int | None) -> tuple[Answer, Answer, Answer]:
     """metrics/functional.py: get_stats(mode="multiclass") and iou_score with zero_division=1; macro, micro,
     macro-imagewise.
 

@@ -99,6 +99,7 @@ def receipt_key(source: Callable[..., Any], quantity: str) -> str:
     return f"{source.__module__}.{source.__qualname__}:{quantity}"
 
 
+@cache
 def where(source: Callable[..., Any]) -> str:
     """`core/perception/x.py:120`, the line at which the function begins."""
     target: Any = inspect.unwrap(source)

@@ -42,9 +42,9 @@ def rgb(color: str) -> tuple[int, int, int]:
 
 
 def class_colors(count: int) -> np.ndarray:
-    """(count, 3) uint8, one colour a class: class 0 grey (it is the background nearly everywhere), then Okabe and Ito's, then a fixed
-    walk through hues for label sets larger than eight."""
-    named = [rgb(c) for c in (CATEGORIES[7], *CATEGORIES[:7])]
+    """(count, 3) uint8, one colour a class: class 0 grey (it is the background nearly everywhere), then those of Okabe and Ito's that
+    no error wears, then a fixed walk through hues for larger label sets."""
+    named = [rgb(CATEGORIES[i]) for i in (7, 1, 2, 3, 4, 6, 0)]
     extra = [_hue((0.61803398875 * i) % 1.0, 0.55 + 0.25 * (i % 3) / 2) for i in range(max(0, count - len(named)))]
     return np.array((named + extra)[:count], dtype=np.uint8).reshape(-1, 3)
 

@@ -166,7 +166,8 @@ def fitted(width: int, height: int, max_pixels: int) -> tuple[int, int]:
         return width, height
     scale = math.sqrt(max_pixels / (width * height))
     w, h = max(1, int(width * scale)), max(1, int(height * scale))
-    return min(w, max_pixels // h), min(h, max_pixels // w)
+    w = max(1, min(w, max_pixels // h))  # a line of pixels cannot keep its shape
+    return w, max(1, min(h, max_pixels // w))
 
 
 def read_image(path: FilePath, *, max_pixels: int = 2_100_000) -> Picture:

@@ -194,6 +194,9 @@ def build(panel: Panel) -> None:
         with panel.when("painting", "truth"):
             panel.control("painter")
             panel.control("classes")
+        with panel.more("conventions", opened=True):
+            for name in ("absent", "predicted_only", "background", "accumulation"):
+                panel.control(name)
         with panel.more():
             with panel.when("predictor", "degrade"):
                 for name in ("drop_class", "salt", "all_background"):
@@ -203,9 +206,6 @@ def build(panel: Panel) -> None:
         for name in ("painted", "truth_painted", "box"):
             panel.control(name)
     with panel.below:
-        with panel.more("conventions", opened=True), gr.Row():
-            for name in ("accumulation", "absent", "predicted_only", "background"):
-                panel.control(name, min_width=220)
         with panel.more("extra"), gr.Row():
             panel.control("extra", min_width=220)
             panel.control("class_id", min_width=120)

@@ -227,13 +227,12 @@ def _matrix(result: Result, shown: Compact, names: tuple[str, ...], text: Text) 
 def _libraries(result: Result, text: Text) -> Pane:
     rows: list[tuple[str | Number, ...]] = []
     for row in result.table:
-        value = (
-            Number("mean_iou", row.mean_iou, library_table, item=row.name)
-            if row.mean_iou is not None
-            else text("libraries", "error", row.error or "raises")
-        )
-        rows.append((row.name, value, text("libraries", "rules", row.name)))
-    table = Table("libraries", text("libraries", "title"), (text("libraries", "library"), text("numbers", "mean_iou", "label"), text("libraries", "rule")), tuple(rows))  # fmt: skip
+        name = text("libraries", "names", row.name)
+        value = Number("mean_iou", row.mean_iou, library_table, item=name) if not row.errors else text("libraries", "error", row.errors[0])
+        rows.append((name, value, text("libraries", "rules", row.name)))
+    ours = format_value(result.total.mean_iou)  # rows that read otherwise are emphasised
+    apart = tuple(i for i, row in enumerate(result.table) if row.mean_iou is not None and format_value(row.mean_iou) != ours)
+    table = Table("libraries", text("libraries", "title"), (text("libraries", "library"), text("numbers", "mean_iou", "label"), text("libraries", "rule")), tuple(rows), apart)  # fmt: skip
     return Pane("libraries", text("libraries", "title"), (table,), place="below", note=text("libraries", "note"))
 
 

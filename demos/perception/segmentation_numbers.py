@@ -15,7 +15,7 @@ from demos.kit.numbers import Number
 if TYPE_CHECKING:
     from demos.perception.segmentation_metrics import Boundary, Collapse, Controls, Result
 
-LISTED = 12  # operands written out one by one; longer lists are summed up
+LISTED = 300  # operands written out; a formula with more stays unfilled
 
 
 def numbers_of(result: Result) -> tuple[tuple[Number, ...], ...]:
@@ -27,19 +27,17 @@ def numbers_of(result: Result) -> tuple[tuple[Number, ...], ...]:
     return tuple(
         (
             *everything,
-            Number("frame_miou", step.scores.mean_iou, frame_scores, *mean_of(step.scores.iou[step.scores.counted]), item=frame),
-            Number("cumulative_miou", step.cumulative_scores.mean_iou, frame_scores, *mean_of(step.cumulative_scores.iou[step.cumulative_scores.counted]), item="so_far"),
+            Number("frame_miou", step.scores.mean_iou, frame_scores, *mean_of("IoU", step.scores.iou[step.scores.counted]), item=frame),
+            Number("cumulative_miou", step.cumulative_scores.mean_iou, frame_scores, *mean_of("IoU", step.cumulative_scores.iou[step.cumulative_scores.counted]), item="so_far"),
         )
         for step in result.steps
     )
 
 
-def mean_of(values: np.ndarray) -> tuple[str, dict[str, Any]]:
-    """Formula and operands of a mean: the values themselves if they are few, else their sum and their count."""
+def mean_of(symbol: str, values: np.ndarray) -> tuple[str, dict[str, Any]]:
+    """Formula and operands of a mean; too many values to read are not written out."""
     listed = [float(v) for v in values]
-    if len(listed) <= LISTED:
-        return "mean(values)", {"values": listed}
-    return "total / count", {"total": float(np.sum(values)), "count": len(listed)}
+    return f"mean({symbol})", {symbol: listed} if len(listed) <= LISTED else {}
 
 
 def whole_numbers(result: Result) -> tuple[Number, ...]:
@@ -50,29 +48,21 @@ def whole_numbers(result: Result) -> tuple[Number, ...]:
     present = included & (s.target_pixels > 0)
     counted = int(s.target_pixels.sum())
     if c.accumulation == "dataset":
-        iou = Number("mean_iou", result.total.mean_iou, accumulate_scores, *mean_of(s.iou[s.counted]), convention=_convention(c))
+        iou = Number("mean_iou", result.total.mean_iou, accumulate_scores, *mean_of("IoU", s.iou[s.counted]), convention=_convention(c))
     else:
         values = {
             "per_image": result.total.per_image,
             "per_image_and_class": result.total.per_image_iou.ravel(),
             "per_image_per_class": result.total.iou,
         }[c.accumulation]
-        iou = Number("mean_iou", result.total.mean_iou, accumulate_scores, *mean_of(values[~np.isnan(values)]), convention=_convention(c))
-    weighted = {"weights": [int(t) for t in s.target_pixels[present]], "ious": [float(v) for v in s.iou[present]]}
-    if int(present.sum()) > LISTED:
-        weighted = {"weighted": float((s.target_pixels * s.iou)[present].sum()), "pixels": int(s.target_pixels[present].sum())}
+        iou = Number("mean_iou", result.total.mean_iou, accumulate_scores, *mean_of("IoU", values[~np.isnan(values)]), convention=_convention(c))
+    weighted = {"t": [int(t) for t in s.target_pixels[present]], "IoU": [float(v) for v in s.iou[present]]}
     return (
         iou,
-        Number("pixel_accuracy", s.pixel_accuracy, segmentation_scores, "correct / counted", {"correct": int(s.true_positive.sum()), "counted": counted}),
-        Number("mean_accuracy", s.mean_accuracy, segmentation_scores, *mean_of(s.accuracy[s.counted_accuracy])),
-        Number(
-            "frequency_weighted_iou",
-            s.frequency_weighted_iou,
-            segmentation_scores,
-            "weighted / pixels" if "weighted" in weighted else "dot(weights, ious) / sum(weights)",
-            weighted,
-        ),
-        Number("mean_dice", s.mean_dice, segmentation_scores, *mean_of(s.dice[s.counted]), convention=_convention(c)),
+        Number("pixel_accuracy", s.pixel_accuracy, segmentation_scores, "right / counted", {"right": int(s.true_positive.sum()), "counted": counted}),
+        Number("mean_accuracy", s.mean_accuracy, segmentation_scores, *mean_of("accuracy", s.accuracy[s.counted_accuracy])),
+        Number("frequency_weighted_iou", s.frequency_weighted_iou, segmentation_scores, "dot(t, IoU) / sum(t)", weighted),
+        Number("mean_dice", s.mean_dice, segmentation_scores, *mean_of("Dice", s.dice[s.counted]), convention=_convention(c)),
     )
 
 
@@ -123,11 +113,12 @@ def _panoptic_numbers(result: Result) -> tuple[Number, ...]:
     q = result.panoptic
     if q is None:
         return ()
-    return (
-        Number("pq", q.pq, panoptic_quality, *mean_of(q.class_pq[~np.isnan(q.class_pq)])),
-        Number("sq", q.sq, panoptic_quality, *mean_of(q.class_sq[~np.isnan(q.class_sq)])),
-        Number("rq", q.rq, panoptic_quality, *mean_of(q.class_rq[~np.isnan(q.class_rq)])),
-    )
+
+    def number(key: str) -> Number:
+        values = np.array([getattr(quality, key) for quality in q.per_class])
+        return Number(key, getattr(q, key), panoptic_quality, *mean_of(key.upper(), values[~np.isnan(values)]))
+
+    return number("pq"), number("sq"), number("rq")
 
 
 def collapse_numbers(c: Collapse) -> tuple[Number, ...]:
