@@ -51,7 +51,9 @@ class Demo(Generic[C, R]):
     script: Callable[[C], str] = lambda _: ""  # Python that reproduces this screen's numbers as one JSON line
     guesses: Callable[[Text], tuple[Guess, ...]] = lambda _: ()
     charts: tuple[str, ...] = ()
-    drawing: Callable[[str, Mapping[str, Any]], str] | None = None  # ("box" or "paint", control values) -> the control to fill
+    drawing: Callable[[str, Mapping[str, Any]], str] | None = (
+        None  # ("box" or "paint", control values) -> the control to fill
+    )
 
     @property
     def kind(self) -> type[C]:
@@ -67,7 +69,9 @@ def rendered(demo: Demo[Any, Any], language: str, preset: str, controls: Any) ->
     text = demo.text(language)
     result = demo.run(controls)
     view = demo.show(result, text)
-    notes = tuple(n for n in (text.find("presets", preset, "note") if controls == demo.presets.get(preset) else None,) if n)
+    notes = tuple(
+        n for n in (text.find("presets", preset, "note") if controls == demo.presets.get(preset) else None,) if n
+    )
     value = stage.encode(
         Payload(
             slug=demo.slug,
@@ -113,7 +117,9 @@ def numbers_as_json(demo: Demo[Any, Any], controls: Any) -> dict[str, Any]:
             return value
         return None if value != value else value if abs(value) != float("inf") else str(value)
 
-    steps = [{n.key + (f"[{n.item}]" if n.item else ""): plain(n) for n in step} for step in demo.numbers(demo.run(controls))]
+    steps = [
+        {n.key + (f"[{n.item}]" if n.item else ""): plain(n) for n in step} for step in demo.numbers(demo.run(controls))
+    ]
     return {"numbers": steps[-1], **({"steps": steps} if len(steps) > 1 else {})}
 
 
@@ -137,7 +143,9 @@ class Panel:
             info = self.text.find("controls", name, "info")
             if info and spec.kind != "files":
                 common["info"] = info
-        self.controls[name] = _component(spec, value, common, lambda option: self.text("controls", name, "options", option))
+        self.controls[name] = _component(
+            spec, value, common, lambda option: self.text("controls", name, "options", option)
+        )
         return self.controls[name]
 
     def chart(self, name: str) -> gr.Plot:
@@ -149,7 +157,9 @@ class Panel:
     @contextmanager
     def when(self, mode: str, *values: str):
         """Controls that belong to some modes only."""
-        with gr.Column(elem_classes=["gb-when", *(f"gb-when-{mode}-{value}" for value in values)], min_width=120) as column:
+        with gr.Column(
+            elem_classes=["gb-when", *(f"gb-when-{mode}-{value}" for value in values)], min_width=120
+        ) as column:
             yield column
 
     @contextmanager
@@ -163,7 +173,14 @@ def _component(spec: Spec, value: Any, common: dict[str, Any], option: Callable[
     if spec.kind == "number" and spec.slider:
         return gr.Slider(spec.low, spec.high, value=value, step=spec.step, **common)
     if spec.kind == "number":
-        return gr.Number(value=value, minimum=spec.low, maximum=spec.high, step=spec.step, precision=0 if spec.whole else None, **common)
+        return gr.Number(
+            value=value,
+            minimum=spec.low,
+            maximum=spec.high,
+            step=spec.step,
+            precision=0 if spec.whole else None,
+            **common,
+        )
     if spec.kind == "choice":
         return gr.Radio([(option(name), name) for name in spec.options], value=value, **common)
     if spec.kind == "toggle":
@@ -225,7 +242,9 @@ def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> N
         def received(values: dict[Any, Any], event: gr.EventData) -> tuple[Any, ...]:
             assert demo.drawing is not None
             said = (event._data or {}).get(part, "")
-            sketch = ",".join(f"{v:g}" for v in said if isinstance(v, (int, float))) if isinstance(said, list) else str(said)
+            sketch = (
+                ",".join(f"{v:g}" for v in said if isinstance(v, (int, float))) if isinstance(said, list) else str(said)
+            )
             named = {name: values[component] for name, component in panel.controls.items()}
             target = demo.drawing(kind, named)
             return (
@@ -264,13 +283,18 @@ def _endpoint(demo: Demo[Any, Any], controls: list[Any], names: list[str]) -> No
 
     kinds = {item.name: item for item in fields(demo.presets["start"])}
     endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=kinds[name].default) for name in names]
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=kinds[name].default)
+            for name in names
+        ]
     )
     endpoint.__name__ = demo.slug.replace("-", "_")
     endpoint.__doc__ = f"{demo.text('en')('question')} Returns every number of the tab as JSON."
     with gr.Row(visible=False):
         trigger, answer = gr.Button("run"), gr.JSON()
-    trigger.click(endpoint, controls, answer, api_name=demo.slug, api_description=endpoint.__doc__, show_progress="hidden")
+    trigger.click(
+        endpoint, controls, answer, api_name=demo.slug, api_description=endpoint.__doc__, show_progress="hidden"
+    )
 
 
 def content_names(demo: Demo[Any, Any]) -> tuple[str, ...]:

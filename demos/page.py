@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import gradio as gr
+from gradio.components import Navbar
 
 from demos import GROUPS
 from demos.contract import render
@@ -35,7 +36,7 @@ def build_app() -> gr.Blocks:
 
 def _page(app: gr.Blocks, language: str) -> None:
     text = Text(language)
-    gr.Navbar(visible=False)  # the language links below carry the address's state along; Gradio's would drop it
+    Navbar(visible=False)  # the language links below carry the address's state along; Gradio's would drop it
     links = "".join(
         f'<button type="button" data-language="{code}" lang="{code}" aria-current="{str(code == language).lower()}">{name}</button>'
         for code, name in LANGUAGES.items()
@@ -62,5 +63,8 @@ def _page(app: gr.Blocks, language: str) -> None:
                 with gr.Tab(demo.text(language)("tab"), id=demo.slug, elem_id=f"tab-{demo.slug}") as tab:
                     render(demo, language, tab, first=slugs[0])
     app.load(
-        None, None, [tabs], js=f"() => ({{selected: Glassbox.page.tab({json.dumps(slugs[0])}, {json.dumps(slugs)}), __type__: 'update'}})"
+        None,
+        None,
+        [tabs],
+        js=f"() => ({{selected: Glassbox.page.tab({json.dumps(slugs[0])}, {json.dumps(slugs)}), __type__: 'update'}})",
     )

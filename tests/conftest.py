@@ -23,7 +23,9 @@ _written: dict[str, dict[str, Any]] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-receipts", action="store_true", help="write assets/receipts.json from this run's comparisons")
+    parser.addoption(
+        "--write-receipts", action="store_true", help="write assets/receipts.json from this run's comparisons"
+    )
 
 
 @pytest.fixture
@@ -51,7 +53,9 @@ def receipt(request: pytest.FixtureRequest) -> Callable[..., None]:
         key = receipt_key(source, quantity)
         entry = _written.setdefault(key, {"fingerprint": source_fingerprint(source), "comparisons": {}})
         test = request.node.nodeid.split("[")[0]
-        line = entry["comparisons"].setdefault(f"{name} | {test}", {"reference": name, "test": test, "deviation": 0.0, "tolerance": tolerance})
+        line = entry["comparisons"].setdefault(
+            f"{name} | {test}", {"reference": name, "test": test, "deviation": 0.0, "tolerance": tolerance}
+        )
         line["deviation"] = max(line["deviation"], deviation)
         line["tolerance"] = max(line["tolerance"], tolerance)
 
@@ -61,7 +65,10 @@ def receipt(request: pytest.FixtureRequest) -> Callable[..., None]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--write-receipts") and _written:
         receipts = {
-            key: {"fingerprint": entry["fingerprint"], "comparisons": [entry["comparisons"][k] for k in sorted(entry["comparisons"])]}
+            key: {
+                "fingerprint": entry["fingerprint"],
+                "comparisons": [entry["comparisons"][k] for k in sorted(entry["comparisons"])],
+            }
             for key, entry in sorted(_written.items())
         }
         RECEIPTS.write_text(json.dumps(receipts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

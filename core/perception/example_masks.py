@@ -104,7 +104,7 @@ def _drift(time: float, size: tuple[int, int]) -> Label:
     swing = width * (0.4 + 0.18 * np.sin(2 * np.pi * time))
     distance = np.hypot(x - swing, y - height * 0.7)
     ring = (distance <= unit * 0.2) & (distance >= unit * 0.12)
-    frame = disc.copy()
+    frame: Label = np.array(disc)
     frame[square] = 2
     frame[ring] = 3
     return frame

@@ -19,7 +19,9 @@ C = TypeVar("C")
 class Spec:
     """What a control accepts."""
 
-    kind: str  # "number", "choice", "toggle", "files" (paths of uploads), "drawn" (what was drawn on the stage, as text)
+    kind: (
+        str  # "number", "choice", "toggle", "files" (paths of uploads), "drawn" (what was drawn on the stage, as text)
+    )
     low: float = 0.0
     high: float = 0.0
     step: float = 1.0
@@ -88,7 +90,9 @@ def _checked(item: Field[Any], value: Any) -> Any:
         return default
     if spec.kind == "number":
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ControlError(f"{item.name} must be a number from {spec.low:g} to {spec.high:g}, got {str(value)[:40]!r}")
+            raise ControlError(
+                f"{item.name} must be a number from {spec.low:g} to {spec.high:g}, got {str(value)[:40]!r}"
+            )
         if not spec.low <= value <= spec.high:
             raise ControlError(f"{item.name} must lie in {spec.low:g} to {spec.high:g}, got {value:g}")
         if spec.whole and value != int(value):

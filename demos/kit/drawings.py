@@ -30,7 +30,9 @@ def read_painting(text: str, *, size: tuple[int, int]) -> np.ndarray:
         raise UploadError("drawing_broken")
     try:
         unpacker = zlib.decompressobj()
-        raw = unpacker.decompress(base64.b64decode(match[3], validate=True), width * height + 1)  # never more than the picture holds
+        raw = unpacker.decompress(
+            base64.b64decode(match[3], validate=True), width * height + 1
+        )  # never more than the picture holds
     except (binascii.Error, zlib.error) as error:
         raise UploadError("drawing_broken") from error
     if len(raw) != width * height:
@@ -41,7 +43,9 @@ def read_painting(text: str, *, size: tuple[int, int]) -> np.ndarray:
 def write_painting(labels: np.ndarray) -> str:
     """The text of (H, W) uint8 labels, as the browser writes it."""
     height, width = labels.shape
-    return f"{width}x{height}:{base64.b64encode(zlib.compress(np.ascontiguousarray(labels, np.uint8).tobytes())).decode()}"
+    return (
+        f"{width}x{height}:{base64.b64encode(zlib.compress(np.ascontiguousarray(labels, np.uint8).tobytes())).decode()}"
+    )
 
 
 def read_box(text: str, *, size: tuple[int, int]) -> tuple[float, float, float, float]:

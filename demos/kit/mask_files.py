@@ -129,8 +129,10 @@ def whole_numbers(values: np.ndarray, name: str) -> np.ndarray:
     """The same numbers as uint8, uint16 or int32, whichever is the first to hold them all."""
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.floor(values)).all()):
         raise UploadError("not_labels", name=name)
+    if values.dtype.kind == "c":
+        raise UploadError("not_labels", name=name)
     low, high = int(values.min()), int(values.max())
-    if values.dtype.kind == "c" or low < -(2**31) or high >= 2**31:
+    if low < -(2**31) or high >= 2**31:
         raise UploadError("not_labels", name=name)
     return values.astype(narrowest(low, high), copy=False)
 
@@ -148,7 +150,7 @@ def _load_image(image: Image.Image, name: str) -> Loaded:
     packed_grey = next((found for layout in tile_layouts(image) if (found := re.search(r"\bL;[24]", layout))), None)
     with decoding(name):
         image.load()
-        pixels = upright(np.asarray(image), orientation_of(image))
+        pixels = upright(_pixels(image), orientation_of(image))
     holes = None
     if image.mode in ("LA", "RGBA"):
         holes = pixels[..., -1] == 0
@@ -172,6 +174,17 @@ def _load_image(image: Image.Image, name: str) -> Loaded:
     return Loaded(name, "values", whole_numbers(pixels, name), None, holes, tuple(notes))
 
 
+def _pixels(image: Image.Image) -> np.ndarray:
+    """A decoded picture as an array, taken over in strips: Pillow would hold three copies of all of it at once."""
+    width, height = image.size
+    rows = max(1, 1_000_000 // width)
+    first = np.asarray(image.crop((0, 0, width, min(rows, height))))
+    pixels = np.empty((height, *first.shape[1:]), first.dtype)
+    for top in range(0, height, rows):
+        pixels[top : top + rows] = np.asarray(image.crop((0, top, width, min(top + rows, height))))
+    return pixels
+
+
 def _lossy_codec(image: Image.Image, file: IO[bytes]) -> str | None:
     """The name of the codec that has smeared this picture, if one has."""
     if image.format in ("JPEG", "MPO") or image.info.get("compression") in ("jpeg", "tiff_jpeg"):
@@ -193,7 +206,7 @@ def _lossy_codec(image: Image.Image, file: IO[bytes]) -> str | None:
 
 def _load_smeared(file: IO[bytes], name: str, lossy: LossyColors) -> Loaded:
     with open_image(file, name) as image, decoding(name):
-        rgb = upright(np.asarray(image.convert("RGB")), orientation_of(image))
+        rgb = upright(_pixels(image.convert("RGB")), orientation_of(image))
     index, moved = lossy.snap(
         rgb, lambda count: UploadError("photo_not_mask", name=name, count=count, limit=MAX_GUESSED)
     )
@@ -205,4 +218,18 @@ def distinct(labels: np.ndarray) -> list[int]:
     """The different labels in ascending order."""
     if labels.dtype == np.int32:
         return [int(v) for v in np.unique(labels)]
-    return [int(v) for v in np.flatnonzero(np.bincount(labels.reshape(-1)))]
+    return [int(v) for v in np.flatnonzero(_counts(labels, 65536))]
+
+
+def tally(mask: Loaded, length: int) -> np.ndarray:
+    """(length,) number of pixels that hold each stored number, transparent ones left out."""
+    counts = _counts(mask.stored, length)
+    return counts if mask.holes is None else counts - _counts(mask.stored[mask.holes], length)
+
+
+def _counts(labels: np.ndarray, length: int) -> np.ndarray:
+    """(length,) occurrences; in parts, because bincount turns every label into eight bytes first."""
+    flat, counts = labels.reshape(-1), np.zeros(length, np.int64)
+    for start in range(0, flat.size, 1_000_000):
+        counts += np.bincount(flat[start : start + 1_000_000], minlength=length)
+    return counts

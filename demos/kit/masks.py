@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from demos.kit.mask_files import Loaded, distinct, load_masks, narrowest
+from demos.kit.mask_files import Loaded, distinct, load_masks, narrowest, tally
 from demos.kit.palettes import MAX_GUESSED, Palette, hex_color
 from demos.kit.upload_errors import FilePath, Note, UploadError, open_upload
 
@@ -81,7 +81,7 @@ def read_masks(
     * binary: where values are only 0 and 255 (16-bit: 65535), 255 becomes 1 (note binary_mask). Not if `ignore_index`
       is 255, not if `num_classes` is above 2, and not if 255 occurs beside any other label, which makes it a "void".
     * colours: with `palette`, each colour is looked up exactly. Else an indexed file of the same call lends its
-      palette. Else, if all colours are greys, they are values. Else classes are guessed (note guessed_classes):
+      palette. Else, if all colours are greys and opaque, they are values. Else classes are guessed (note guessed_classes):
       black, if it occurs, is 0, the others follow by falling number of pixels in all files together, equal counts by
       colour.
 
@@ -159,9 +159,7 @@ def _look_up(mask: Loaded, table: np.ndarray, order: Sequence[int]) -> Loaded:
     if mask.kind != "colors" or mask.table is None:
         return mask
     place = {tuple(table[k]): k for k in reversed(order)}
-    used = np.bincount(
-        mask.stored[~mask.holes] if mask.holes is not None else mask.stored.reshape(-1), minlength=len(mask.table)
-    )
+    used = tally(mask, len(mask.table))
     unknown = [k for k in np.flatnonzero(used) if tuple(mask.table[k]) not in place]
     if unknown:
         k = max(unknown, key=lambda k: (used[k], -k))
@@ -190,7 +188,10 @@ def _order_of_use(lender: Loaded) -> list[int]:
 
 
 def _is_grey(mask: Loaded) -> bool:
-    return mask.kind == "values" or (not mask.lossy and mask.table is not None and not np.ptp(mask.table, axis=1).any())
+    """Whether its colours can be read as numbers; with transparent parts it is a drawing."""
+    if mask.kind == "values" or mask.table is None:
+        return mask.kind == "values"
+    return not mask.lossy and mask.holes is None and not np.ptp(mask.table, axis=1).any()
 
 
 def _grey_values(mask: Loaded) -> Loaded:
@@ -208,8 +209,7 @@ def _guess(masks: Sequence[Loaded], num_classes: int | None) -> tuple[list[Loade
     counts: dict[tuple[int, ...], int] = {}
     for mask in masks:
         assert mask.table is not None
-        painted = mask.stored[~mask.holes] if mask.holes is not None else mask.stored.reshape(-1)
-        for color, count in zip(mask.table.tolist(), np.bincount(painted, minlength=len(mask.table)), strict=True):
+        for color, count in zip(mask.table.tolist(), tally(mask, len(mask.table)), strict=True):
             if count:
                 counts[tuple(color)] = counts.get(tuple(color), 0) + int(count)
     black, holes = (0, 0, 0), any(mask.holes is not None for mask in masks)

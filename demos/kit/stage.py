@@ -296,7 +296,9 @@ class _Packer:
         return value
 
     def pack(self, header: dict[str, Any]) -> str:
-        text = json.dumps({**header, "arrays": self.index}, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        text = json.dumps(
+            {**header, "arrays": self.index}, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        ).encode()
         text += b" " * (-(len(text) + 4) % 8)
         body = struct.pack("<I", len(text)) + text + b"".join(self.parts)
         return base64.b64encode(zlib.compress(body, 4)).decode()
@@ -346,7 +348,13 @@ def number_entry(number: Number, text: Text) -> dict[str, Any]:
 def item_text(item: str, text: Text) -> str:
     """`name:argument` is a text of the topic with its {k} filled in; a known key is its text; anything else stands for itself."""
     name, colon, argument = item.partition(":")
-    return text(name, k=argument) if colon and isinstance(text.find(name), str) else text.find(item) if isinstance(text.find(item), str) else item
+    return (
+        text(name, k=argument)
+        if colon and isinstance(text.find(name), str)
+        else text.find(item)
+        if isinstance(text.find(item), str)
+        else item
+    )
 
 
 def encode(payload: Payload, text: Text) -> str:
@@ -438,7 +446,7 @@ def head() -> str:
     return f'<style id="gb-style">{style()}</style><script id="gb-script">{script()}</script>'
 
 
-def component(elem_id: str):  # noqa: ANN201 - gradio is imported when a page is built
+def component(elem_id: str):
     """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `open_preset`.
 
     The template is a constant: what visitors wrote only ever reaches `textContent`.
@@ -471,4 +479,6 @@ def jpeg(rgb: np.ndarray, *, quality: int = 85) -> bytes:
 
 def solid(colors: np.ndarray, *, alpha: int | np.ndarray = 255) -> np.ndarray:
     """(C, 3) colours and an alpha to (C, 4) uint8."""
-    return np.concatenate([colors, np.broadcast_to(np.asarray(alpha, np.uint8).reshape(-1, 1), (len(colors), 1))], axis=1)
+    return np.concatenate(
+        [colors, np.broadcast_to(np.asarray(alpha, np.uint8).reshape(-1, 1), (len(colors), 1))], axis=1
+    )

@@ -23,10 +23,17 @@ ROLES = {
     "neutral": "#7A7F87",
 }
 
-FONT = (
-    'system-ui, -apple-system, "Segoe UI", Roboto, "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif'
+FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif'
+FONTS = (
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "sans-serif",
 )
-FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 
 # cividis at nine equidistant points; linear interpolation between them stays within one grey level of the original
 _CIVIDIS = ("#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#fee838")
@@ -52,7 +59,14 @@ def class_colors(count: int) -> np.ndarray:
 def _hue(hue: float, value: float) -> tuple[int, int, int]:
     sector, part = int(hue * 6), hue * 6 - int(hue * 6)
     low, falling, rising = value * 0.35, value * (1 - 0.65 * part), value * (1 - 0.65 * (1 - part))
-    ring = [(value, rising, low), (falling, value, low), (low, value, rising), (low, falling, value), (rising, low, value), (value, low, falling)]
+    ring = [
+        (value, rising, low),
+        (falling, value, low),
+        (low, value, rising),
+        (low, falling, value),
+        (rising, low, value),
+        (value, low, falling),
+    ]
     r, g, b = ring[sector % 6]
     return round(r * 255), round(g * 255), round(b * 255)
 
@@ -71,11 +85,16 @@ def role_css() -> str:
     return ":root{" + roles + "".join(f"--gb-c{i}:{c};" for i, c in enumerate(CATEGORIES)) + "}"
 
 
-def gradio_theme():  # noqa: ANN201 - gradio is imported when a page is built, not when colours are needed
+def gradio_theme():
     """Gradio's default theme, quiet: system fonts, one accent, readable secondary text."""
-    import gradio as gr
+    from gradio import themes
 
-    base = gr.themes.Default(primary_hue=gr.themes.colors.blue, neutral_hue=gr.themes.colors.slate, font=list(FONTS), font_mono=["ui-monospace", "Consolas", "monospace"])
+    base = themes.Default(
+        primary_hue=themes.colors.blue,
+        neutral_hue=themes.colors.slate,
+        font=list(FONTS),
+        font_mono=["ui-monospace", "Consolas", "monospace"],
+    )
     return base.set(
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",

@@ -158,7 +158,9 @@ def _uploaded(c: Controls) -> Pairs:
 def _count(first: MaskSequence, second: MaskSequence | None, ignore: int | None) -> int:
     """Number of classes: what the labels need (the ignored one aside), or the palette names."""
     frames = first.frames + (second.frames if second else ())
-    most = max(int((frame if ignore is None else np.where(frame == ignore, 0, frame)).max(initial=0)) for frame in frames)
+    most = max(
+        int((frame if ignore is None else np.where(frame == ignore, 0, frame)).max(initial=0)) for frame in frames
+    )
     count = max(2, most + 1, len(first.names or ()))
     if count > MOST_CLASSES:
         raise UploadError("too_many_classes", count=count, limit=MOST_CLASSES)
@@ -170,7 +172,9 @@ def _fitted(photo: Picture, shape: tuple[int, ...]) -> np.ndarray:
     height, width = shape
     have = photo.rgb.shape[1] / photo.rgb.shape[0]
     if not 0.98 <= have / (width / height) <= 1.02:
-        raise UploadError("photo_proportions", first=f"{photo.rgb.shape[1]}×{photo.rgb.shape[0]}", second=f"{width}×{height}")
+        raise UploadError(
+            "photo_proportions", first=f"{photo.rgb.shape[1]}×{photo.rgb.shape[0]}", second=f"{width}×{height}"
+        )
     return cv2.resize(photo.rgb, (width, height), interpolation=cv2.INTER_AREA)
 
 
@@ -184,9 +188,9 @@ def _with_prediction(pairs: Pairs, c: Controls) -> Pairs:
         return replace(pairs, predictions=pairs.targets, notes=(*pairs.notes, Note("prediction_is_truth", {})))
     if c.predictor == "degrade":
         return replace(pairs, predictions=tuple(_degraded(pairs, frame, c) for frame in pairs.targets))
-    if len(pairs.targets) > 1:
+    truth, *others = pairs.targets
+    if others:
         raise UploadError("one_picture_only")
-    truth = pairs.targets[0]
     if c.predictor == "paint":
         painted = read_painting(c.painted, size=pairs.size) if c.painted else np.zeros(truth.shape, np.uint8)
         return replace(pairs, predictions=(painted,))
@@ -222,7 +226,9 @@ def _segmented(pairs: Pairs, c: Controls) -> np.ndarray:
         segments = kmeans_segments(pairs.photo, clusters=c.clusters, position_weight=0.5)
     else:
         segments = watershed_segments(pairs.photo)
-    return name_segments(segments, pairs.targets[0], num_classes=pairs.num_classes, ignore_index=pairs.ignore_index).labels
+    return name_segments(
+        segments, pairs.targets[0], num_classes=pairs.num_classes, ignore_index=pairs.ignore_index
+    ).labels
 
 
 __all__ = ["PHOTOS", "Pairs", "Palette", "pairs_of"]

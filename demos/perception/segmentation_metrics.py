@@ -7,11 +7,24 @@ from dataclasses import dataclass, field
 import gradio as gr
 import numpy as np
 
-from core.perception.boundary_metrics import BoundaryFScore, BoundaryIoU, HausdorffDistance, boundary_f_score, boundary_iou, hausdorff_distance
+from core.perception.boundary_metrics import (
+    BoundaryFScore,
+    BoundaryIoU,
+    HausdorffDistance,
+    boundary_f_score,
+    boundary_iou,
+    hausdorff_distance,
+)
 from core.perception.error_regions import WorstErrors, worst_errors
 from core.perception.panoptic_quality import PanopticQuality, connected_instances, decode_instance_ids, panoptic_quality
 from core.perception.pixel_codes import CodeLegend, code_legend, pixel_codes
-from core.perception.segmentation_accumulation import AccumulatedScores, FrameStep, accumulate_scores, frame_scores
+from core.perception.segmentation_accumulation import (
+    AccumulatedScores,
+    Accumulation,
+    FrameStep,
+    accumulate_scores,
+    frame_scores,
+)
 from core.perception.segmentation_conventions import LibraryRow, library_table
 from core.perception.segmentation_metrics import (
     BackgroundCollapse,
@@ -24,9 +37,9 @@ from core.perception.segmentation_metrics import (
 from demos.contract import Demo, Panel
 from demos.kit.controls import choice, drawn, files, number, toggle
 from demos.perception.segmentation_inputs import Pairs, pairs_of
+from demos.perception.segmentation_metrics_figures import guesses_of, show
 from demos.perception.segmentation_numbers import numbers_of
 from demos.perception.segmentation_script import script_of
-from demos.perception.segmentation_metrics_figures import guesses_of, show
 
 DEPTH_PIXELS = 2_100_000  # the worst-pixel map is left out above: a distance transform per class would take seconds
 TABLE_PIXELS = 30_000_000  # masks of all frames together above which the library table is left out
@@ -52,7 +65,9 @@ class Controls:
     all_background: bool = toggle(False)
     lag: int = number(2, 0, 12)
     clusters: int = number(5, 2, 8)
-    accumulation: str = choice("dataset", ("dataset", "per_image", "per_image_and_class", "per_image_per_class"))
+    accumulation: Accumulation = choice(
+        "dataset", ("dataset", "per_image", "per_image_and_class", "per_image_per_class")
+    )
     absent: str = choice("exclude", ("exclude", "zero", "one"))
     predicted_only: str = choice("zero", ("zero", "exclude"))
     background: str = choice("scored", ("scored", "excluded", "ignored"))
@@ -106,7 +121,11 @@ def run(c: Controls) -> Result:
     """Everything the tab shows, computed by `core`."""
     pairs = pairs_of(c)
     shared = {"num_classes": pairs.num_classes, "ignore_index": pairs.ignore_index}
-    rules = {"absent": c.absent, "predicted_only": c.predicted_only, "excluded_classes": (0,) if c.background == "excluded" else ()}
+    rules = {
+        "absent": c.absent,
+        "predicted_only": c.predicted_only,
+        "excluded_classes": (0,) if c.background == "excluded" else (),
+    }
     steps = tuple(frame_scores(pairs.predictions, pairs.targets, out_of_range="other", **shared, **rules))
     total = accumulate_scores([step.confusion for step in steps], accumulation=c.accumulation, **rules)
     pixels, single, skipped = sum(t.size for t in pairs.targets), len(steps) == 1, []
@@ -170,7 +189,9 @@ def collapse_of(share: float) -> Collapse:
     for percent in (50, 60, 70, 80, 90, 95, 99):
         target = np.repeat(np.array([0, 1], np.uint8), [percent * 100, 10_000 - percent * 100]).reshape(100, 100)
         guess = all_background(target)
-        measured.append((guess.background_share, segmentation_scores(confusion_matrix(guess.prediction, target, num_classes=2))))
+        measured.append(
+            (guess.background_share, segmentation_scores(confusion_matrix(guess.prediction, target, num_classes=2)))
+        )
     return Collapse(background_collapse(np.linspace(0.5, 0.99, 50)), background_collapse(share), tuple(measured))
 
 
@@ -218,8 +239,6 @@ def build(panel: Panel) -> None:
             panel.chart("classes")
 
 
-_WORKED = {"source": "worked", "predictor": "given", "extra": "none"}
-
 DEMO = Demo(
     slug="segmentation-metrics",
     sources=(
@@ -232,7 +251,7 @@ DEMO = Demo(
     ),
     presets={
         "start": Controls(),
-        "libraries": Controls(**_WORKED),
+        "libraries": Controls(source="worked", predictor="given", extra="none"),
         "background": Controls(source="rocket", all_background=True, extra="none", grow=0, shift_x=0, shift_y=0),
         "boundary": Controls(source="ellipse", grow=0, shift_x=9, shift_y=0, class_id=1),
         "grabcut": Controls(predictor="grabcut", extra="panoptic", box="70,10,490,392"),
@@ -245,5 +264,7 @@ DEMO = Demo(
     script=script_of,
     guesses=guesses_of,
     charts=("collapse", "classes"),
-    drawing=lambda kind, values: "box" if kind == "box" else "truth_painted" if values["painter"] == "truth" else "painted",
+    drawing=lambda kind, values: (
+        "box" if kind == "box" else "truth_painted" if values["painter"] == "truth" else "painted"
+    ),
 )

@@ -13,7 +13,24 @@ from core.perception.normalized_confusion import normalized_confusion
 from core.perception.segmentation_conventions import library_table
 from demos.contract import View as DemoView
 from demos.kit.numbers import Number, format_value
-from demos.kit.stage import Axes, Guess, Hover, Labels, Layer, Matrix, Pane, Paths, Picture, Points, Scene, Table, Tools, View, jpeg, solid
+from demos.kit.stage import (
+    Axes,
+    Guess,
+    Hover,
+    Labels,
+    Layer,
+    Matrix,
+    Pane,
+    Paths,
+    Picture,
+    Points,
+    Scene,
+    Table,
+    Tools,
+    View,
+    jpeg,
+    solid,
+)
 from demos.kit.text import Text
 from demos.kit.theme import CATEGORIES, ROLES, class_colors, magnitude_colors, rgb
 from demos.kit.upload_errors import error_sentence
@@ -54,7 +71,9 @@ def show(result: Result, text: Text) -> DemoView:
         "lag": "on" if c.source == "clip" and c.predictor == "given" else "off",
         "painting": "truth" if only_photo else "none",
     }
-    return DemoView(scene, {"collapse": _collapse_chart(result, text), "classes": _class_chart(result, names, text)}, modes)
+    return DemoView(
+        scene, {"collapse": _collapse_chart(result, text), "classes": _class_chart(result, names, text)}, modes
+    )
 
 
 def class_names(result: Result, text: Text) -> tuple[str, ...]:
@@ -110,7 +129,10 @@ def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text)
     target, prediction = legend.target[present], legend.prediction[present]
     listed = [(name, "#{:02X}{:02X}{:02X}".format(*colors[k]), 0) for k, name in enumerate(names[:SHOWN_VIEWS])]
     everyone = (*names, text("ignored"))
-    hover = (Hover(text("layers", "truth"), target, everyone), Hover(text("layers", "prediction"), prediction, (*names, text("other"))))
+    hover = (
+        Hover(text("layers", "truth"), target, everyone),
+        Hover(text("layers", "prediction"), prediction, (*names, text("other"))),
+    )
     layers: list[Layer] = []
     if result.pairs.photo is not None:
         layers.append(Picture("photo", text("layers", "photo"), (_photo_jpeg(result),)))
@@ -118,10 +140,37 @@ def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text)
     bare = result.pairs.photo is None
     painting = result.pairs.painting is not None
     layers += [
-        Labels("truth", text("layers", "truth"), codes, (View("truth", text("layers", "truth"), solid(colors[target], alpha=alpha), legend=tuple(listed)),), visible=bare or c.painter == "truth" and painting, opacity=1.0 if bare else 0.5, link="confusion", hover=hover),
-        Labels("prediction", text("layers", "prediction"), codes, (View("prediction", text("layers", "prediction"), solid(colors[prediction]), legend=tuple(listed)),), visible=not bare and c.predictor != "paint" or painting, opacity=0.5, link="confusion", hover=hover),
-        Labels("errors", text("layers", "errors"), codes, _error_views(result, present, names, text), visible=not painting, opacity=0.85, link="confusion", hover=hover),
-    ]  # fmt: skip
+        Labels(
+            "truth",
+            text("layers", "truth"),
+            codes,
+            (View("truth", text("layers", "truth"), solid(colors[target], alpha=alpha), legend=tuple(listed)),),
+            visible=bare or (c.painter == "truth" and painting),
+            opacity=1.0 if bare else 0.5,
+            link="confusion",
+            hover=hover,
+        ),
+        Labels(
+            "prediction",
+            text("layers", "prediction"),
+            codes,
+            (View("prediction", text("layers", "prediction"), solid(colors[prediction]), legend=tuple(listed)),),
+            visible=(not bare and c.predictor != "paint") or painting,
+            opacity=0.5,
+            link="confusion",
+            hover=hover,
+        ),
+        Labels(
+            "errors",
+            text("layers", "errors"),
+            codes,
+            _error_views(result, present, names, text),
+            visible=not painting,
+            opacity=0.85,
+            link="confusion",
+            hover=hover,
+        ),
+    ]
     if result.worst is not None:
         layers += _worst_layers(result, text)
     if result.boundary is not None:
@@ -130,8 +179,20 @@ def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text)
         y, x = np.mgrid[0:height, 0:width].reshape(2, -1) + 0.5
         labels = tuple("–" if t == result.pairs.ignore_index else str(t) for t in result.pairs.targets[0].ravel())
         guessed = tuple(str(p) for p in result.pairs.predictions[0].ravel())
-        layers.append(Points("digits", text("layers", "digits"), np.stack([x, y], 1), tuple(f"{a}→{b}" for a, b in zip(labels, guessed, strict=True)), radius=0))
-    note = text("shrunk", whole=f"{width}×{height}", shown=f"{codes.shape[-1]}×{codes.shape[-2]}") if codes.shape[-2:] != (height, width) else ""
+        layers.append(
+            Points(
+                "digits",
+                text("layers", "digits"),
+                np.stack([x, y], 1),
+                tuple(f"{a}→{b}" for a, b in zip(labels, guessed, strict=True)),
+                radius=0,
+            )
+        )
+    note = (
+        text("shrunk", whole=f"{width}×{height}", shown=f"{codes.shape[-1]}×{codes.shape[-2]}")
+        if codes.shape[-2:] != (height, width)
+        else ""
+    )
     return Pane("picture", "", tuple(layers), width, height, note=note)
 
 
@@ -145,7 +206,9 @@ def _photo_jpeg(result: Result) -> bytes:
     assert photo is not None
     if photo.shape[0] * photo.shape[1] > SHOWN_PIXELS:
         ratio = (SHOWN_PIXELS / (photo.shape[0] * photo.shape[1])) ** 0.5
-        photo = cv2.resize(photo, (round(photo.shape[1] * ratio), round(photo.shape[0] * ratio)), interpolation=cv2.INTER_AREA)
+        photo = cv2.resize(
+            photo, (round(photo.shape[1] * ratio), round(photo.shape[0] * ratio)), interpolation=cv2.INTER_AREA
+        )
     return _encoded(photo.tobytes(), photo.shape[0], photo.shape[1])
 
 
@@ -153,10 +216,24 @@ def _error_views(result: Result, present: np.ndarray, names: tuple[str, ...], te
     legend = result.legend
     wrong = ~legend.correct[present] & ~legend.ignored[present]
     red = np.array([*rgb(ROLES["error"]), 255], np.uint8)
-    views = [View("all", text("views", "all_errors"), np.where(wrong[:, None], red, 0).astype(np.uint8), np.where(wrong, 1, 0).astype(np.uint8), ((text("views", "wrong"), ROLES["error"], 1),))]  # fmt: skip
-    outcomes = np.array([[0, 0, 0, 0], [*rgb(ROLES["hit"]), 255], [*rgb(ROLES["false_alarm"]), 255], [*rgb(ROLES["miss"]), 255]], np.uint8)
+    views = [
+        View(
+            "all",
+            text("views", "all_errors"),
+            np.where(wrong[:, None], red, 0).astype(np.uint8),
+            np.where(wrong, 1, 0).astype(np.uint8),
+            ((text("views", "wrong"), ROLES["error"], 1),),
+        )
+    ]
+    outcomes = np.array(
+        [[0, 0, 0, 0], [*rgb(ROLES["hit"]), 255], [*rgb(ROLES["false_alarm"]), 255], [*rgb(ROLES["miss"]), 255]],
+        np.uint8,
+    )
     hatch = np.array([0, 0, 1, 2], np.uint8)
-    keys = tuple((text("views", key), ROLES[role], h) for key, role, h in (("tp", "hit", 0), ("fp", "false_alarm", 1), ("fn", "miss", 2)))
+    keys = tuple(
+        (text("views", key), ROLES[role], h)
+        for key, role, h in (("tp", "hit", 0), ("fp", "false_alarm", 1), ("fn", "miss", 2))
+    )
     order = np.argsort(-result.scores.union, kind="stable")[:SHOWN_VIEWS]
     for k in sorted(int(k) for k in order if result.scores.union[k] > 0):
         outcome = legend.outcome[k][present]
@@ -168,14 +245,39 @@ def _worst_layers(result: Result, text: Text) -> list[Layer]:
     worst = result.worst
     assert worst is not None
     deepest = float(worst.depth.max(initial=0))
-    level = np.zeros(worst.depth.shape, np.uint8) if deepest == 0 else np.ceil(worst.depth * (255 / deepest)).astype(np.uint8)
+    level = (
+        np.zeros(worst.depth.shape, np.uint8)
+        if deepest == 0
+        else np.ceil(worst.depth * (255 / deepest)).astype(np.uint8)
+    )
     ramp = np.concatenate([magnitude_colors(256), np.full((256, 1), 255, np.uint8)], axis=1)
     ramp[0] = 0
-    keys = ((text("views", "depth_low"), "#00224E", 0), (text("views", "depth_high", depth=f"{deepest:.1f}"), "#FEE838", 0))
-    layers: list[Layer] = [Labels("depth", text("layers", "depth"), _shrunk(level, 1), (View("depth", text("layers", "depth"), ramp, legend=keys),), visible=False, opacity=0.9)]  # fmt: skip
+    keys = (
+        (text("views", "depth_low"), "#00224E", 0),
+        (text("views", "depth_high", depth=f"{deepest:.1f}"), "#FEE838", 0),
+    )
+    layers: list[Layer] = [
+        Labels(
+            "depth",
+            text("layers", "depth"),
+            _shrunk(level, 1),
+            (View("depth", text("layers", "depth"), ramp, legend=keys),),
+            visible=False,
+            opacity=0.9,
+        )
+    ]
     if worst.regions:
         spots = np.array([[r.x + 0.5, r.y + 0.5] for r in worst.regions])
-        layers.append(Points("worst", text("layers", "worst"), spots, tuple(f"{i + 1}: {r.depth:.1f} px" for i, r in enumerate(worst.regions)), ("#FFFFFF",), visible=False))  # fmt: skip
+        layers.append(
+            Points(
+                "worst",
+                text("layers", "worst"),
+                spots,
+                tuple(f"{i + 1}: {r.depth:.1f} px" for i, r in enumerate(worst.regions)),
+                ("#FFFFFF",),
+                visible=False,
+            )
+        )
     return layers
 
 
@@ -183,10 +285,25 @@ def _boundary_layers(result: Result, text: Text) -> list[Layer]:
     b = result.boundary
     assert b is not None
     bits = b.iou.target_band.astype(np.uint8) + 2 * b.iou.prediction_band.astype(np.uint8)
-    colors = np.array([[0, 0, 0, 0], [*rgb(ROLES["truth"]), 255], [*rgb(ROLES["prediction"]), 255], [255, 255, 255, 255]], np.uint8)
-    keys = ((text("views", "band_truth"), ROLES["truth"], 0), (text("views", "band_prediction"), ROLES["prediction"], 0), (text("views", "band_both"), "#FFFFFF", 0))  # fmt: skip
+    colors = np.array(
+        [[0, 0, 0, 0], [*rgb(ROLES["truth"]), 255], [*rgb(ROLES["prediction"]), 255], [255, 255, 255, 255]], np.uint8
+    )
+    keys = (
+        (text("views", "band_truth"), ROLES["truth"], 0),
+        (text("views", "band_prediction"), ROLES["prediction"], 0),
+        (text("views", "band_both"), "#FFFFFF", 0),
+    )
     shown = result.controls.source == "ellipse"
-    layers: list[Layer] = [Labels("band", text("layers", "band"), _shrunk(bits, 1), (View("band", text("layers", "band"), colors, legend=keys),), visible=shown, opacity=0.8)]  # fmt: skip
+    layers: list[Layer] = [
+        Labels(
+            "band",
+            text("layers", "band"),
+            _shrunk(bits, 1),
+            (View("band", text("layers", "band"), colors, legend=keys),),
+            visible=shown,
+            opacity=0.8,
+        )
+    ]
     h = b.hausdorff
     if h.start is not None and h.end is not None:
         ends = np.array([[[h.start[0] + 0.5, h.start[1] + 0.5], [h.end[0] + 0.5, h.end[1] + 0.5]]])
@@ -218,9 +335,17 @@ def _matrix(result: Result, shown: Compact, names: tuple[str, ...], text: Text) 
     codes = np.arange(k)[:, None] * (k + 1) + np.arange(width)[None]
     linked = renumber[codes]
     layer = Matrix(
-        "confusion", text("matrix", "label"), shades[0] if len(shades) == 1 else np.stack(shades), tuple(texts), names, columns,
-        text("layers", "truth"), text("layers", "prediction"), np.where(linked < 0, 65535, linked).astype(np.int32), "confusion",
-    )  # fmt: skip
+        "confusion",
+        text("matrix", "label"),
+        shades[0] if len(shades) == 1 else np.stack(shades),
+        tuple(texts),
+        names,
+        columns,
+        text("layers", "truth"),
+        text("layers", "prediction"),
+        np.where(linked < 0, 65535, linked).astype(np.int32),
+        "confusion",
+    )
     return Pane("confusion", text("matrix", "title"), (layer,), place="side", note=text("matrix", "note"))
 
 
@@ -228,11 +353,23 @@ def _libraries(result: Result, text: Text) -> Pane:
     rows: list[tuple[str | Number, ...]] = []
     for row in result.table:
         name = text("libraries", "names", row.name)
-        value = Number("mean_iou", row.mean_iou, library_table, item=name) if not row.errors else text("libraries", "error", row.errors[0])
+        value = (
+            Number("mean_iou", row.mean_iou, library_table, item=name)
+            if not row.errors
+            else text("libraries", "error", row.errors[0])
+        )
         rows.append((name, value, text("libraries", "rules", row.name)))
     ours = format_value(result.total.mean_iou)  # rows that read otherwise are emphasised
-    apart = tuple(i for i, row in enumerate(result.table) if row.mean_iou is not None and format_value(row.mean_iou) != ours)
-    table = Table("libraries", text("libraries", "title"), (text("libraries", "library"), text("numbers", "mean_iou", "label"), text("libraries", "rule")), tuple(rows), apart)  # fmt: skip
+    apart = tuple(
+        i for i, row in enumerate(result.table) if row.mean_iou is not None and format_value(row.mean_iou) != ours
+    )
+    table = Table(
+        "libraries",
+        text("libraries", "title"),
+        (text("libraries", "library"), text("numbers", "mean_iou", "label"), text("libraries", "rule")),
+        tuple(rows),
+        apart,
+    )
     return Pane("libraries", text("libraries", "title"), (table,), place="below", note=text("libraries", "note"))
 
 
@@ -240,15 +377,28 @@ def _classes(result: Result, names: tuple[str, ...], text: Text) -> Pane:
     s = result.scores
     listed = [k for k in range(len(names)) if s.union[k] > 0 or len(names) <= LISTED_CLASSES][:LISTED_CLASSES]
     rows = tuple((names[k], *class_numbers(s, k, names[k])) for k in listed)
-    columns = (text("class_column"), *(text("numbers", key, "label") for key in ("iou", "dice", "accuracy", "precision")))
+    columns = (
+        text("class_column"),
+        *(text("numbers", key, "label") for key in ("iou", "dice", "accuracy", "precision")),
+    )
     note = text("more_classes", shown=str(len(listed)), all=str(len(names))) if len(listed) < len(names) else ""
-    return Pane("classes", text("charts", "classes"), (Table("classes", text("charts", "classes"), columns, rows),), place="below", note=note)
+    return Pane(
+        "classes",
+        text("charts", "classes"),
+        (Table("classes", text("charts", "classes"), columns, rows),),
+        place="below",
+        note=note,
+    )
 
 
 def _over_time(result: Result, text: Text) -> Pane:
     n = len(result.steps)
     x = result.pairs.times if result.pairs.times is not None else np.arange(1, n + 1, dtype=float)
-    curves = [[s.scores.mean_iou for s in result.steps], [s.cumulative_scores.mean_iou for s in result.steps], [s.scores.pixel_accuracy for s in result.steps]]  # fmt: skip
+    curves = [
+        [s.scores.mean_iou for s in result.steps],
+        [s.cumulative_scores.mean_iou for s in result.steps],
+        [s.scores.pixel_accuracy for s in result.steps],
+    ]
     xy = np.stack([np.stack([x, np.array(v, float)], 1) for v in curves])
     names = tuple(text("time", key) for key in ("frame_miou", "cumulative_miou", "frame_pa"))
     paths = Paths("scores", text("time", "title"), xy, names, ("prediction", "error", "neutral"))
@@ -267,14 +417,34 @@ def _caption(result: Result, names: tuple[str, ...], text: Text) -> str:
     if not np.isfinite(alive).any():
         return text("captions", "nothing")
     worst = int(np.argmin(alive))
-    return text("captions", "worst", name=names[worst], iou=format_value(float(s.iou[worst])), count=str(int(s.counted.sum())))
+    return text(
+        "captions", "worst", name=names[worst], iou=format_value(float(s.iou[worst])), count=str(int(s.counted.sum()))
+    )
 
 
 def _tools(result: Result, names: tuple[str, ...], text: Text) -> Tools:
     pairs, painting = result.pairs, result.pairs.painting
-    box = tuple(float(v) for v in result.controls.box.split(",")) if result.controls.predictor == "grabcut" and result.controls.box else ()
-    label = text("tools", "truth" if result.controls.painter == "truth" else "prediction") if painting is not None else text("tools", "box")
-    return Tools("picture", painting is not None, result.controls.predictor == "grabcut", names, class_colors(pairs.num_classes), painting, 0, box, label)
+    box = (
+        tuple(float(v) for v in result.controls.box.split(","))
+        if result.controls.predictor == "grabcut" and result.controls.box
+        else ()
+    )
+    label = (
+        text("tools", "truth" if result.controls.painter == "truth" else "prediction")
+        if painting is not None
+        else text("tools", "box")
+    )
+    return Tools(
+        "picture",
+        painting is not None,
+        result.controls.predictor == "grabcut",
+        names,
+        class_colors(pairs.num_classes),
+        painting,
+        0,
+        box,
+        label,
+    )
 
 
 # -- charts that change only on recompute ----------------------------------------------------------------------------------------------
@@ -282,7 +452,15 @@ def _tools(result: Result, names: tuple[str, ...], text: Text) -> Tools:
 
 def _layout(figure: go.Figure, height: int) -> go.Figure:
     grey = "#7A7F87"
-    figure.update_layout(height=height, margin={"l": 50, "r": 15, "t": 10, "b": 45}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"color": grey, "size": 13}, legend={"orientation": "h", "y": 1.12}, template="none")  # fmt: skip
+    figure.update_layout(
+        height=height,
+        margin={"l": 50, "r": 15, "t": 10, "b": 45},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": grey, "size": 13},
+        legend={"orientation": "h", "y": 1.12},
+        template="none",
+    )
     figure.update_xaxes(gridcolor="rgba(128,128,128,.25)", zerolinecolor="rgba(128,128,128,.4)")
     figure.update_yaxes(gridcolor="rgba(128,128,128,.25)", zerolinecolor="rgba(128,128,128,.4)", range=[0, 1.02])
     return figure
@@ -292,10 +470,30 @@ def _collapse_chart(result: Result, text: Text) -> go.Figure:
     c, figure = result.collapse, go.Figure()
     curve = c.curve
     here = {n.key: n for n in collapse_numbers(c)}
-    for key, color in (("pixel_accuracy", CATEGORIES[5]), ("frequency_weighted_iou", CATEGORIES[2]), ("mean_accuracy", CATEGORIES[6]), ("mean_iou", CATEGORIES[4])):  # fmt: skip
+    for key, color in (
+        ("pixel_accuracy", CATEGORIES[5]),
+        ("frequency_weighted_iou", CATEGORIES[2]),
+        ("mean_accuracy", CATEGORIES[6]),
+        ("mean_iou", CATEGORIES[4]),
+    ):
         name = f"{text('numbers', key, 'label')}: {here[key].formula} = {format_value(here[key].value)}"
-        figure.add_scatter(x=curve.background_share, y=np.asarray(getattr(curve, key), np.float32), mode="lines", name=name, line={"color": color, "width": 2}, legendgroup=key)  # fmt: skip
-        figure.add_scatter(x=np.array([b for b, _ in c.measured], np.float32), y=np.array([getattr(s, key) for _, s in c.measured], np.float32), mode="markers", name=text("collapse", "measured"), showlegend=False, marker={"color": color, "size": 8, "symbol": "circle-open"}, legendgroup=key)  # fmt: skip
+        figure.add_scatter(
+            x=curve.background_share,
+            y=np.asarray(getattr(curve, key), np.float32),
+            mode="lines",
+            name=name,
+            line={"color": color, "width": 2},
+            legendgroup=key,
+        )
+        figure.add_scatter(
+            x=np.array([b for b, _ in c.measured], np.float32),
+            y=np.array([getattr(s, key) for _, s in c.measured], np.float32),
+            mode="markers",
+            name=text("collapse", "measured"),
+            showlegend=False,
+            marker={"color": color, "size": 8, "symbol": "circle-open"},
+            legendgroup=key,
+        )
     figure.add_vline(x=float(c.here.background_share), line={"dash": "dot", "color": "#7A7F87"})
     figure.update_xaxes(title=text("collapse", "share"), range=[0.49, 1.0])
     return _layout(figure, 330)
@@ -304,8 +502,18 @@ def _collapse_chart(result: Result, text: Text) -> go.Figure:
 def _class_chart(result: Result, names: tuple[str, ...], text: Text) -> go.Figure:
     s, figure = result.scores, go.Figure()
     listed = [k for k in range(len(names)) if s.union[k] > 0][:LISTED_CLASSES]
-    for key, color, pattern in (("iou", CATEGORIES[4], ""), ("dice", CATEGORIES[1], "/"), ("accuracy", CATEGORIES[2], "."), ("precision", CATEGORIES[0], "x")):  # fmt: skip
-        figure.add_bar(x=[names[k] for k in listed], y=np.array([getattr(s, key)[k] for k in listed], np.float32), name=text("numbers", key, "label"), marker={"color": color, "pattern": {"shape": pattern}})  # fmt: skip
+    for key, color, pattern in (
+        ("iou", CATEGORIES[4], ""),
+        ("dice", CATEGORIES[1], "/"),
+        ("accuracy", CATEGORIES[2], "."),
+        ("precision", CATEGORIES[0], "x"),
+    ):
+        figure.add_bar(
+            x=[names[k] for k in listed],
+            y=np.array([getattr(s, key)[k] for k in listed], np.float32),
+            name=text("numbers", key, "label"),
+            marker={"color": color, "pattern": {"shape": pattern}},
+        )
     return _layout(figure, 300)
 
 
@@ -320,8 +528,10 @@ def guesses_of(text: Text) -> tuple[Guess, ...]:
     """Which score stays highest when everything is called background? Computed from that preset's own numbers."""
     last = _background_numbers()
     keys = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
-    values = [last[key].value for key in keys]
-    best = max(range(len(keys)), key=lambda i: values[i] if values[i] is not None else -1.0)
+    best = int(np.argmax([float(last[key].value or 0) for key in keys]))
     labels = tuple(text("numbers", key, "label") for key in keys)
-    reveal = tuple(f"{label}: {last[key].filled} = {format_value(last[key].value)}" for label, key in zip(labels, keys, strict=True))
+    reveal = tuple(
+        f"{label}: {last[key].filled} = {format_value(last[key].value)}"
+        for label, key in zip(labels, keys, strict=True)
+    )
     return (Guess(text("predict", "question"), labels, best, reveal, "background"),)

@@ -27,8 +27,20 @@ def numbers_of(result: Result) -> tuple[tuple[Number, ...], ...]:
     return tuple(
         (
             *everything,
-            Number("frame_miou", step.scores.mean_iou, frame_scores, *mean_of("IoU", step.scores.iou[step.scores.counted]), item=frame),
-            Number("cumulative_miou", step.cumulative_scores.mean_iou, frame_scores, *mean_of("IoU", step.cumulative_scores.iou[step.cumulative_scores.counted]), item="so_far"),
+            Number(
+                "frame_miou",
+                step.scores.mean_iou,
+                frame_scores,
+                *mean_of("IoU", step.scores.iou[step.scores.counted]),
+                item=frame,
+            ),
+            Number(
+                "cumulative_miou",
+                step.cumulative_scores.mean_iou,
+                frame_scores,
+                *mean_of("IoU", step.cumulative_scores.iou[step.cumulative_scores.counted]),
+                item="so_far",
+            ),
         )
         for step in result.steps
     )
@@ -48,21 +60,49 @@ def whole_numbers(result: Result) -> tuple[Number, ...]:
     present = included & (s.target_pixels > 0)
     counted = int(s.target_pixels.sum())
     if c.accumulation == "dataset":
-        iou = Number("mean_iou", result.total.mean_iou, accumulate_scores, *mean_of("IoU", s.iou[s.counted]), convention=_convention(c))
+        iou = Number(
+            "mean_iou",
+            result.total.mean_iou,
+            accumulate_scores,
+            *mean_of("IoU", s.iou[s.counted]),
+            convention=_convention(c),
+        )
     else:
         values = {
             "per_image": result.total.per_image,
             "per_image_and_class": result.total.per_image_iou.ravel(),
             "per_image_per_class": result.total.iou,
         }[c.accumulation]
-        iou = Number("mean_iou", result.total.mean_iou, accumulate_scores, *mean_of("IoU", values[~np.isnan(values)]), convention=_convention(c))
+        iou = Number(
+            "mean_iou",
+            result.total.mean_iou,
+            accumulate_scores,
+            *mean_of("IoU", values[~np.isnan(values)]),
+            convention=_convention(c),
+        )
     weighted = {"t": [int(t) for t in s.target_pixels[present]], "IoU": [float(v) for v in s.iou[present]]}
     return (
         iou,
-        Number("pixel_accuracy", s.pixel_accuracy, segmentation_scores, "right / counted", {"right": int(s.true_positive.sum()), "counted": counted}),
-        Number("mean_accuracy", s.mean_accuracy, segmentation_scores, *mean_of("accuracy", s.accuracy[s.counted_accuracy])),
-        Number("frequency_weighted_iou", s.frequency_weighted_iou, segmentation_scores, "dot(t, IoU) / sum(t)", weighted),
-        Number("mean_dice", s.mean_dice, segmentation_scores, *mean_of("Dice", s.dice[s.counted]), convention=_convention(c)),
+        Number(
+            "pixel_accuracy",
+            s.pixel_accuracy,
+            segmentation_scores,
+            "right / counted",
+            {"right": int(s.true_positive.sum()), "counted": counted},
+        ),
+        Number(
+            "mean_accuracy", s.mean_accuracy, segmentation_scores, *mean_of("accuracy", s.accuracy[s.counted_accuracy])
+        ),
+        Number(
+            "frequency_weighted_iou", s.frequency_weighted_iou, segmentation_scores, "dot(t, IoU) / sum(t)", weighted
+        ),
+        Number(
+            "mean_dice",
+            s.mean_dice,
+            segmentation_scores,
+            *mean_of("Dice", s.dice[s.counted]),
+            convention=_convention(c),
+        ),
     )
 
 
@@ -77,7 +117,9 @@ def class_numbers(s: SegmentationScores, k: int, name: str) -> tuple[Number, ...
     absent = t + p == 0
 
     def number(key: str, value: float, formula: str) -> Number:
-        return Number(key, float(value), segmentation_scores, "" if absent else formula, {} if absent else operands, item=name)
+        return Number(
+            key, float(value), segmentation_scores, "" if absent else formula, {} if absent else operands, item=name
+        )
 
     return (
         number("iou", s.iou[k], "hits / (target + predicted − hits)"),
@@ -93,7 +135,14 @@ def _boundary_numbers(b: Boundary | None) -> tuple[Number, ...]:
     item = f"class:{b.class_id}"
     iou, f = b.iou, b.f_score
     return (
-        Number("boundary_iou", iou.iou, boundary_iou, "intersection / union", {"intersection": iou.intersection, "union": iou.union}, item=item),
+        Number(
+            "boundary_iou",
+            iou.iou,
+            boundary_iou,
+            "intersection / union",
+            {"intersection": iou.intersection, "union": iou.union},
+            item=item,
+        ),
         Number(
             "boundary_f",
             f.f_score,
@@ -103,7 +152,15 @@ def _boundary_numbers(b: Boundary | None) -> tuple[Number, ...]:
             item=item,
         ),
         *(
-            Number(key, h.distance, hausdorff_distance, "max(there, back)", {"there": h.prediction_to_target, "back": h.target_to_prediction}, unit="px", item=item)
+            Number(
+                key,
+                h.distance,
+                hausdorff_distance,
+                "max(there, back)",
+                {"there": h.prediction_to_target, "back": h.target_to_prediction},
+                unit="px",
+                item=item,
+            )
             for key, h in (("hausdorff", b.hausdorff), ("hausdorff95", b.hausdorff95))
         ),
     )
@@ -125,4 +182,6 @@ def collapse_numbers(c: Collapse) -> tuple[Number, ...]:
     """The four closed forms at the slider's share b."""
     b = float(c.here.background_share)
     forms = {"pixel_accuracy": "b", "mean_accuracy": "1 / 2", "mean_iou": "b / 2", "frequency_weighted_iou": "b · b"}
-    return tuple(Number(key, float(getattr(c.here, key)), background_collapse, form, {"b": b}) for key, form in forms.items())
+    return tuple(
+        Number(key, float(getattr(c.here, key)), background_collapse, form, {"b": b}) for key, form in forms.items()
+    )

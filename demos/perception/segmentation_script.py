@@ -42,7 +42,10 @@ def _inputs(c: Controls, imports: set[str], body: list[str]) -> None:
     ignore = None if c.ignore_index < 0 else c.ignore_index
     if c.source in PHOTO_CLASSES:
         imports |= {"from PIL import Image"}
-        body += [f'targets = [np.asarray(Image.open("assets/masks/{c.source}.png"))]', f"num_classes, ignore_index = {PHOTO_CLASSES[c.source]}, None"]
+        body += [
+            f'targets = [np.asarray(Image.open("assets/masks/{c.source}.png"))]',
+            f"num_classes, ignore_index = {PHOTO_CLASSES[c.source]}, None",
+        ]
         if c.predictor in ("grabcut", "kmeans", "watershed"):
             body.append(f'photo = np.asarray(Image.open("assets/images/{c.source}.jpg").convert("RGB"))')
     elif c.source == "worked":
@@ -53,19 +56,39 @@ def _inputs(c: Controls, imports: set[str], body: list[str]) -> None:
         body.append(f"pair = drifting_shapes(frames=48, lag={c.lag})")
     elif c.source == "ellipse":
         imports.add("from core.perception.example_masks import ellipse_mask")
-        body += ["targets = predictions = [ellipse_mask((480, 800), center=(400, 240), radii=(290, 170))]", "num_classes, ignore_index = 2, None"]
+        body += [
+            "targets = predictions = [ellipse_mask((480, 800), center=(400, 240), radii=(290, 170))]",
+            "num_classes, ignore_index = 2, None",
+        ]
     else:
-        imports |= {"from demos.perception.segmentation_inputs import pairs_of", "from demos.perception.segmentation_metrics import Controls"}
-        names = {name: tuple(PurePath(p).name for p in getattr(c, name)) for name in ("truth_files", "prediction_files", "photo", "palette")}
+        imports |= {
+            "from demos.perception.segmentation_inputs import pairs_of",
+            "from demos.perception.segmentation_metrics import Controls",
+        }
+        names = {
+            name: tuple(PurePath(p).name for p in getattr(c, name))
+            for name in ("truth_files", "prediction_files", "photo", "palette")
+        }
         given = ", ".join(f"{name}={value!r}" for name, value in names.items() if value)
         drawn = ", ".join(f"{name}={getattr(c, name)!r}" for name in ("truth_painted",) if getattr(c, name))
         predictor = "given" if c.predictor in ("given", "degrade") else c.predictor
-        parts = [p for p in (given, drawn, f"ignore_index={ignore if ignore is not None else -1}, classes={c.classes}, lossy={c.lossy}") if p]
+        parts = [
+            p
+            for p in (
+                given,
+                drawn,
+                f"ignore_index={ignore if ignore is not None else -1}, classes={c.classes}, lossy={c.lossy}",
+            )
+            if p
+        ]
         body.append(f'pair = pairs_of(Controls(source="files", predictor={"given"!r}, {", ".join(parts)}))')
         if predictor in ("grabcut", "kmeans", "watershed"):
             body.append("photo = pair.photo")
     if c.source in ("worked", "clip", "files"):
-        body += ["targets, predictions = pair.targets, pair.predictions", "num_classes, ignore_index = pair.num_classes, pair.ignore_index"]
+        body += [
+            "targets, predictions = pair.targets, pair.predictions",
+            "num_classes, ignore_index = pair.num_classes, pair.ignore_index",
+        ]
 
 
 def _prediction(c: Controls, imports: set[str], body: list[str]) -> None:
@@ -82,12 +105,20 @@ def _prediction(c: Controls, imports: set[str], body: list[str]) -> None:
         ]
     elif c.predictor == "paint":
         imports.add("from demos.kit.drawings import read_painting")
-        body.append(f"predictions = [read_painting({c.painted!r}, size=targets[0].shape)]" if c.painted else "predictions = [np.zeros_like(targets[0])]")
+        body.append(
+            f"predictions = [read_painting({c.painted!r}, size=targets[0].shape)]"
+            if c.painted
+            else "predictions = [np.zeros_like(targets[0])]"
+        )
     else:
         imports.add(f"from core.perception.photo_segmentation import {c.predictor}_segments, name_segments")
         if c.predictor == "grabcut":
             imports.add("from demos.kit.drawings import read_box")
-            box = f"read_box({c.box!r}, size=targets[0].shape)" if c.box else "tuple(np.array(targets[0].shape[::-1] * 2) * (0.1, 0.1, 0.9, 0.9))"
+            box = (
+                f"read_box({c.box!r}, size=targets[0].shape)"
+                if c.box
+                else "tuple(np.array(targets[0].shape[::-1] * 2) * (0.1, 0.1, 0.9, 0.9))"
+            )
             options = f", box_xyxy={box}"
         else:
             options = f", clusters={c.clusters}, position_weight=0.5" if c.predictor == "kmeans" else ""
@@ -113,11 +144,13 @@ def _extra(c: Controls, imports: set[str]) -> list[str]:
             '    numbers["hausdorff"] = hausdorff_distance(mine, truth).distance',
             '    numbers["hausdorff95"] = hausdorff_distance(mine, truth, percentile=95).distance',
         ]
-    imports.add("from core.perception.panoptic_quality import connected_instances, decode_instance_ids, panoptic_quality")
+    imports.add(
+        "from core.perception.panoptic_quality import connected_instances, decode_instance_ids, panoptic_quality"
+    )
     parts = "decode_instance_ids(m)" if c.instances == "ids" else "connected_instances(m, void_classes=(0,), **options)"
     return [
         "if len(targets) == 1:",
         f"    mine, truth = [{parts} for m in (predictions[0], targets[0])]",
         "    quality = panoptic_quality(*mine, *truth)",
-        '    numbers.update(pq=quality.pq, sq=quality.sq, rq=quality.rq)',
+        "    numbers.update(pq=quality.pq, sq=quality.sq, rq=quality.rq)",
     ]

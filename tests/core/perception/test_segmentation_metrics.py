@@ -74,11 +74,8 @@ def test_rows_are_the_target():
     assert confusion_matrix(np.array([1]), np.array([0]), num_classes=2).tolist() == [[0, 1], [0, 0]]
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
-@pytest.mark.parametrize("k", [3, 300])
+@pytest.mark.parametrize(("dtype", "k"), [(np.uint8, 3), (np.int64, 3), (np.int16, 300)])
 def test_more_than_two_to_the_24_equal_pixels_are_counted_exactly(dtype, k):
-    if k == 300 and dtype == np.uint8:
-        pytest.skip("labels up to 299 need more than a byte")
     size = (1 << 24) + 3
     constant = np.broadcast_to(np.array(2, dtype), (size,))
     assert confusion_matrix(constant, constant, num_classes=k)[2, 2] == size

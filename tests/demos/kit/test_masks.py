@@ -273,7 +273,7 @@ def test_a_stencil_of_black_on_nothing_is_not_lost(tmp_path: Path) -> None:
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
     labels = np.zeros((96, 128), np.uint8)
-    labels[20:70, 10:60], labels[40:90, 70:120] = 1, 2
+    labels[20:70, 4:60], labels[40:90, 70:120] = 1, 2
     return labels, np.array([BLACK, RED, GREEN], np.uint8)[labels]
 
 
@@ -285,7 +285,7 @@ def test_lossy_masks_are_refused_unless_allowed(tmp_path: Path, suffix: str, nam
     path = path.rename(tmp_path / "x.png")  # a name proves nothing
     assert refused("jpeg_mask_refused", read_mask, path).fields["format"] == name
     mask = read_mask(path, allow_lossy=True)
-    assert np.count_nonzero(mask.labels != labels) < 0.03 * labels.size  # green is larger, so the same numbers fall
+    assert np.count_nonzero(mask.labels != labels) < 0.03 * labels.size
     assert {0, 1, 2} == set(np.unique(mask.labels))
     assert codes(mask) == ["jpeg_mask_smeared", "guessed_classes"]
     with Image.open(path) as image:
@@ -338,7 +338,7 @@ def test_masks_are_never_shrunk_and_large_ones_are_cheap(tmp_path: Path) -> None
     del rgb
     tracemalloc.start()
     mask = read_mask(path)
-    assert tracemalloc.get_traced_memory()[1] < 200e6
+    assert tracemalloc.get_traced_memory()[1] < 8 * labels.size
     tracemalloc.stop()
     np.testing.assert_array_equal(mask.labels, labels)
 
@@ -366,7 +366,7 @@ THREE = ([[128, 64, 128], [0, 0, 255], [1, 2, 3]], ("road", "blue sky", "x"))
     "text",
     [
         json.dumps({"road": [128, 64, 128], "blue sky": "#0000FF", "x": [1, 2, 3]}),
-        json.dumps([{"name": "road", "color": [128, 64, 128]}, {"name": "blue sky", "color": "0000ff"}, {"name": "x", "color": [1, 2, 3]}]),
+        json.dumps([{"name": n, "color": c} for n, c in (("road", "#804080"), ("blue sky", "0000ff"), ("x", [1, 2, 3]))]),
         "128 64 128 road\n0 0 255 blue sky\n1 2 3 x",
         "name,r,g,b\r\nroad,128,64,128\r\nblue sky,0,0,255\r\n\r\nx,1,2,3\r\n",
         "# comment\n#804080 road\n#0000ff  blue sky\n// more\n#010203 x\n",
@@ -392,10 +392,11 @@ def test_palette_without_names(tmp_path: Path) -> None:
     ("text", "code"),
     [
         ("{", "not_a_palette"), ("[" * 30_000, "not_a_palette"), ("{}", "not_a_palette"), ("[1]", "not_a_palette"),
-        ('{"a": [1, 2]}', "not_a_palette"), ('{"a": [1, 2, 256]}', "not_a_palette"), ('{"a": [1, 2, true]}', "not_a_palette"),
+        ('{"a": [1, 2]}', "not_a_palette"), ('{"a": [1, 2, 256]}', "not_a_palette"),
+        ('{"a": [1, 2, true]}', "not_a_palette"),
         ('{"a": [1, 2, 3.5]}', "not_a_palette"), ('{"a": "#12345"}', "not_a_palette"), ("# nothing", "not_a_palette"),
-        ("1 2 3 a\n1 2 x", "palette_line"), ("1 2 300 a", "palette_line"), ("hello\nworld", "palette_line"),
-        ("1 2 3 a\n1 2 3 b", "palette_duplicate"), ("\n".join(f"{k // 256} {k % 256} 0" for k in range(1025)), "too_many_classes"),
+        ("1 2 3 a\n1 2 x", "palette_line"), ("1 2 300 a", "palette_line"), ("hello\nworld", "palette_line"), ("1 2 3 a\n1 2 3 b", "palette_duplicate"),
+        ("\n".join(f"{k // 256} {k % 256} 0" for k in range(1025)), "too_many_classes"),
         ("1 2 3\n" * 11_000, "file_too_large"), ("", "empty_file"),
     ],
 )  # fmt: skip
@@ -430,7 +431,7 @@ def seeds() -> list[bytes]:
 SEEDS = seeds()
 
 
-@settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_any_bytes_give_a_mask_or_an_upload_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
