@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -33,7 +33,6 @@ class View:
     """A result as it is drawn, in one language."""
 
     scene: Scene
-    charts: Mapping[str, go.Figure] = field(default_factory=dict)  # Plotly figures by the names in `Demo.charts`
     modes: Mapping[str, str] = field(default_factory=dict)  # which optional controls belong to this view
 
 
@@ -50,7 +49,9 @@ class Demo(Generic[C, R]):
     build: Callable[[Panel], None]  # layout of the controls only
     script: Callable[[C], str] = lambda _: ""  # Python that reproduces this screen's numbers as one JSON line
     guesses: Callable[[Text], tuple[Guess, ...]] = lambda _: ()
-    charts: tuple[str, ...] = ()
+    charts: Mapping[str, Callable[[R, Text], go.Figure]] = field(
+        default_factory=dict
+    )  # drawn while their section is open
     drawing: Callable[[str, Mapping[str, Any]], str] | None = (
         None  # ("box" or "paint", control values) -> the control to fill
     )
@@ -63,16 +64,22 @@ class Demo(Generic[C, R]):
         return Text(language, self.slug)
 
 
+@lru_cache(maxsize=2)
+def computed(demo: Demo[Any, Any], controls: Any) -> Any:
+    """The result behind the last views: a chart that is opened later needs no second run."""
+    return demo.run(controls)
+
+
 @lru_cache(maxsize=48)
-def rendered(demo: Demo[Any, Any], language: str, preset: str, controls: Any) -> tuple[str, tuple[Any, ...]]:
-    """The stage's value and the charts for these controls. Kept for the views that a class opens together."""
+def rendered(demo: Demo[Any, Any], language: str, preset: str, controls: Any) -> str:
+    """The stage's value for these controls. Kept for the views that a class opens together."""
     text = demo.text(language)
-    result = demo.run(controls)
+    result = computed(demo, controls)
     view = demo.show(result, text)
     notes = tuple(
         n for n in (text.find("presets", preset, "note") if controls == demo.presets.get(preset) else None,) if n
     )
-    value = stage.encode(
+    return stage.encode(
         Payload(
             slug=demo.slug,
             language=language,
@@ -88,16 +95,22 @@ def rendered(demo: Demo[Any, Any], language: str, preset: str, controls: Any) ->
         ),
         text,
     )
-    return value, tuple(view.charts[name] for name in demo.charts)
 
 
-def attempt(demo: Demo[Any, Any], language: str, values: Mapping[str, Any], preset: str = "") -> tuple[Any, ...]:
-    """Stage value and charts; on wrong input one sentence, and everything drawn stays as it is."""
+def attempt(
+    demo: Demo[Any, Any], language: str, values: Mapping[str, Any], preset: str = "", opened: Sequence[bool] = ()
+) -> tuple[Any, ...]:
+    """Stage value, and a figure for each chart whose section is open; on wrong input one sentence, and everything drawn stays."""
     try:
         controls = checked(demo.kind, dict(values))
-        name = preset or nearest_preset(controls, dict(demo.presets))
-        value, charts = rendered(demo, language, name, controls)
-        return (value, *charts)
+        value = rendered(demo, language, preset or nearest_preset(controls, dict(demo.presets)), controls)
+        text = demo.text(language)
+        shown = [*opened, *(False for _ in demo.charts)]
+        figures = [
+            draw(computed(demo, controls), text) if on else gr.skip()
+            for on, draw in zip(shown, demo.charts.values(), strict=False)
+        ]
+        return (value, *figures)
     except UploadError as error:
         sentence = error_sentence(error.code, error.fields, language)
     except ControlError as error:
@@ -133,6 +146,8 @@ class Panel:
         self.fields = {item.name: item for item in fields(self.start)}
         self.controls: dict[str, Any] = {}
         self.plots: dict[str, gr.Plot] = {}
+        self.sections: dict[str, gr.Accordion] = {}
+        self.opened: dict[str, gr.Checkbox] = {}
 
     def control(self, name: str, **options: Any) -> Any:
         """The component of one control, with its range, its label and its one-line explanation."""
@@ -148,11 +163,18 @@ class Panel:
         )
         return self.controls[name]
 
-    def chart(self, name: str) -> gr.Plot:
-        """A Plotly chart that changes only on recompute; empty until the tab is first opened."""
-        label = self.text("charts", name)
-        self.plots[name] = gr.Plot(label=label, elem_id=f"{self.demo.slug}--chart-{name}", format="png")
-        return self.plots[name]
+    @contextmanager
+    def chart(self, name: str):
+        """A section with a Plotly chart, and room for its own controls above. It is drawn, and Plotly is loaded, once it is opened."""
+        with gr.Accordion(
+            self.text("sections", name), open=False, elem_id=f"{self.demo.slug}--section-{name}"
+        ) as section:
+            yield section
+            self.plots[name] = gr.Plot(
+                label=self.text("charts", name), show_label=False, elem_id=f"{self.demo.slug}--chart-{name}"
+            )
+        self.sections[name] = section
+        self.opened[name] = gr.Checkbox(False, visible="hidden", show_label=False)
 
     @contextmanager
     def when(self, mode: str, *values: str):
@@ -217,26 +239,27 @@ def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> N
     names = [item.name for item in fields(panel.start)]
     drawn = [item.name for item in fields(panel.start) if spec_of(item).kind == "drawn"]
     outputs = [scene, *(panel.plots[name] for name in demo.charts)]
+    flags = [panel.opened[name] for name in demo.charts]
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
 
-    def everything(preset: str, values: Any) -> tuple[Any, ...]:
+    def everything(preset: str, values: Any, opened: Sequence[bool]) -> tuple[Any, ...]:
         sent = [_wire(getattr(values, item.name), item) for item in fields(values)]
-        return (*sent, *attempt(demo, language, {n: getattr(values, n) for n in names}, preset))
+        return (*sent, *attempt(demo, language, {n: getattr(values, n) for n in names}, preset, opened))
 
-    def open_tab(query: str, *values: Any) -> tuple[Any, ...]:
+    def open_tab(query: str, *opened: bool) -> tuple[Any, ...]:
         if query == "shown":
             return tuple(gr.skip() for _ in (*controls, *outputs))
         preset, wanted = from_query(demo.kind, query, presets=dict(demo.presets))
-        return everything(preset, wanted)
+        return everything(preset, wanted, opened)
 
     def recompute(*values: Any) -> tuple[Any, ...]:
-        return attempt(demo, language, dict(zip(names, values, strict=True)))
+        return attempt(demo, language, dict(zip(names, values, strict=False)), opened=values[len(names) :])
 
-    def open_preset(event: gr.EventData) -> tuple[Any, ...]:
+    def open_preset(opened: dict[Any, Any], event: gr.EventData) -> tuple[Any, ...]:
         name = str((event._data or {}).get("preset", ""))
         if name not in demo.presets:
             return tuple(gr.skip() for _ in (*controls, *outputs))
-        return everything(name, demo.presets[name])
+        return everything(name, demo.presets[name], [opened[flag] for flag in flags])
 
     def draw(kind: str, part: str) -> Callable[..., tuple[Any, ...]]:
         def received(values: dict[Any, Any], event: gr.EventData) -> tuple[Any, ...]:
@@ -249,25 +272,33 @@ def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> N
             target = demo.drawing(kind, named)
             return (
                 *(sketch if name == target else gr.skip() for name in drawn),
-                *attempt(demo, language, {**named, target: sketch}),
+                *attempt(demo, language, {**named, target: sketch}, opened=[values[flag] for flag in flags]),
             )
 
         return received
 
     tab.select(
         open_tab,
-        [asked, *controls],
+        [asked, *flags],
         [*controls, *outputs],
         js=f"(asked, ...rest) => [Glassbox.page.opening('{demo.slug}', '{first}'), ...rest]",
         **quiet,
     )
     moved = [panel.controls[item.name].change for item in fields(panel.start) if spec_of(item).kind != "drawn"]
-    gr.on(moved, recompute, controls, outputs, **quiet)
-    scene.open_preset(open_preset, None, [*controls, *outputs], **quiet)
+    gr.on(moved, recompute, [*controls, *flags], outputs, **quiet)
+    scene.open_preset(open_preset, set(flags), [*controls, *outputs], **quiet)
     if demo.drawing is not None:
         for kind, part in (("box", "xyxy"), ("paint", "drawing")):
             event = getattr(scene, f"commit_{kind}")
-            event(draw(kind, part), set(controls), [*(panel.controls[name] for name in drawn), *outputs], **quiet)
+            event(draw(kind, part), {*controls, *flags}, [*(panel.controls[name] for name in drawn), *outputs], **quiet)
+    for index, name in enumerate(demo.charts):
+
+        def open_chart(*values: Any, index: int = index) -> tuple[Any, ...]:
+            opened = [i == index for i in range(len(demo.charts))]
+            return True, attempt(demo, language, dict(zip(names, values, strict=True)), opened=opened)[1 + index]
+
+        panel.sections[name].expand(open_chart, controls, [panel.opened[name], panel.plots[name]], **quiet)
+        panel.sections[name].collapse(lambda: False, None, panel.opened[name], **quiet)
     if public:
         _endpoint(demo, controls, names)
 

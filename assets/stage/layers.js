@@ -220,7 +220,7 @@ class ListPane {
     this.root = el('section', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('h3', { text: pane.title }));
     this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : l.type === 'table' ? new TableView(l, stage) : new BarsView(l, stage));
-    this.root.append(...this.parts.map(p => p.root));
+    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); });
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
   }
   async ready() {}

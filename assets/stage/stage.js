@@ -71,7 +71,7 @@ class Stage {
     this.range = el('input', { type: 'range', min: 0, max: n - 1, value: 0, 'aria-label': t.step, data: { focus: 'range' }, on: { input: () => this.show(+this.range.value) } });
     this.place = el('output', { class: 'gb-step' });
     const go = (label, sign, to) => el('button', { type: 'button', 'aria-label': label, text: sign, on: { click: () => this.show(to()) } });
-    return el('div', { class: 'gb-scrubber', hidden: n < 2 }, go(t.first, '⏮', () => 0), go(t.back, '◀', () => this.step - 1), this.play, go(t.forward, '▶|', () => this.step + 1), this.range, this.place);
+    return el('div', { class: 'gb-scrubber', hidden: n < 2 }, go(t.first, '|◀', () => 0), go(t.back, '◀', () => this.step - 1), this.play, go(t.forward, '▶|', () => this.step + 1), this.range, this.place);
   }
   menu() {
     const t = this.text;
@@ -124,7 +124,7 @@ class Stage {
     for (const pane of this.panes) pane.draw();
     this.picked.hidden = !words; this.picked.textContent = words ? `${words}  —  ${this.text.lit}` : '';
   }
-  toggle() { if (this.timer) return this.stop(); this.play.textContent = '⏸'; this.play.setAttribute('aria-label', this.text.pause); if (this.step === this.steps - 1) this.show(0); this.timer = setInterval(() => { if (!this.root.isConnected || this.step >= this.steps - 1) return this.stop(); if (this.root.offsetParent !== null) this.show(this.step + 1, false); }, 160); }
+  toggle() { if (this.timer) return this.stop(); this.play.textContent = '❚❚'; this.play.setAttribute('aria-label', this.text.pause); if (this.step === this.steps - 1) this.show(0); this.timer = setInterval(() => { if (!this.root.isConnected || this.step >= this.steps - 1) return this.stop(); if (this.root.offsetParent !== null) this.show(this.step + 1, false); }, 160); }
   stop() { clearInterval(this.timer); this.timer = 0; if (this.play) { this.play.textContent = '▶'; this.play.setAttribute('aria-label', this.text.play); } }
   keys(event) {
     const tag = event.target.tagName, typing = tag === 'SELECT' || tag === 'TEXTAREA' || (tag === 'INPUT' && !/checkbox|range/.test(event.target.type));

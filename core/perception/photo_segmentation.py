@@ -127,6 +127,8 @@ def kmeans_segments(
         raise ValueError(f"clusters must be at least 1 and at most the {h * w} pixels, got {clusters}")
     if not 0 <= position_weight < np.inf:
         raise ValueError(f"position_weight must not be negative, got {position_weight}")
+    if clusters == 1:  # and OpenCV would take a single pixel's channels for pixels
+        return np.zeros(photo.shape[:2], np.int32)
     lab = np.asarray(cv2.cvtColor(small.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB), np.float32)
     y, x = np.mgrid[:h, :w].astype(np.float32) * np.float32(position_weight * LAB_RANGE / max(h, w))
     channels = [*np.moveaxis(lab, 2, 0), y, x] if position_weight else [*np.moveaxis(lab, 2, 0)]

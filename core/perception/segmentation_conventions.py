@@ -242,6 +242,9 @@ def _torchmetrics_jaccard(
     Predictions out of range pass the check as long as there are few enough different labels, and code t · K + p then
     lands in some other class's cell, or past the last one, which raises.
     """
+    if k == 1:
+        single: Answer = (None, None, ("one_class",))  # "num_classes" must be larger than 1
+        return single, single, single
     total = np.zeros((k, k), np.int64)
     for (p, t), n in zip(images, matrices, strict=True):
         stray = clip_labels(p, k) == k
@@ -257,10 +260,11 @@ def _torchmetrics_jaccard(
             strayed: Answer = (None, None, ("label_out_of_range",))
             return strayed, strayed, strayed
         total += np.reshape(np.bincount(codes, minlength=k * k), (k, k))
-    inside = ignore_index is not None and 0 <= ignore_index < k
-    scores = segmentation_scores(total, excluded_classes=(ignore_index,) if inside and ignore_index is not None else ())
+    excluded = [c for c in range(k) if c == ignore_index]
+    scores = segmentation_scores(total, excluded_classes=excluded)
     per_class = np.nan_to_num(scores.iou, nan=0.0)  # average=None
-    micro = 0.0 if np.isnan(scores.micro_iou) else scores.micro_iou
+    pooled = int(scores.union.sum() - scores.union[excluded].sum())
+    micro = int(scores.true_positive.sum()) / pooled if pooled else 0.0  # hits of the ignored class stay in
     return (scores.mean_iou, per_class, ()), (micro, None, ()), (scores.frequency_weighted_iou, per_class, ())
 
 

@@ -195,9 +195,9 @@ def _load_archive(file: IO[bytes], name: str, palette: Palette | None, allow_los
     only."""
     with refusing("damaged_archive", name), zipfile.ZipFile(file) as archive:
         members = checked_members(archive, name, max_members=MAX_MEMBERS, max_bytes=MAX_ARCHIVE_BYTES)
-        members = [member for member in members if not _SYSTEM_FILES.search(member.filename)]
         if any(".." in re.split(r"[\\/]", m.filename) or m.filename.startswith(("/", "\\")) for m in members):
             raise UploadError("unsafe_archive", name=name)
+        members = [member for member in members if not _SYSTEM_FILES.search(member.filename)]
         if not members:
             raise UploadError("no_files")
         if len(members) > max_frames:

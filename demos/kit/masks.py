@@ -75,15 +75,14 @@ def read_masks(
     """Several masks that are to be compared.
 
     Class numbers are taken as stored: the indices of an indexed picture (never its colours), the values of a grey one
-    or of an
-    integer or boolean (H, W) array in .npy or .npz. Two exceptions, both for all files together:
+    or of an integer or boolean (H, W) array in .npy or .npz. Two exceptions, both for all files together:
 
     * binary: where values are only 0 and 255 (16-bit: 65535), 255 becomes 1 (note binary_mask). Not if `ignore_index`
       is 255, not if `num_classes` is above 2, and not if 255 occurs beside any other label, which makes it a "void".
     * colours: with `palette`, each colour is looked up exactly. Else an indexed file of the same call lends its
-      palette. Else, if all colours are greys and opaque, they are values. Else classes are guessed (note guessed_classes):
-      black, if it occurs, is 0, the others follow by falling number of pixels in all files together, equal counts by
-      colour.
+      palette. Else, if all colours are greys and opaque, they are values. Else classes are guessed (note
+      guessed_classes): black, if it occurs, is 0, the others follow by falling number of pixels in all files together,
+      equal counts by colour.
 
     Fully transparent pixels are class 0, as black is (note alpha_as_background); in a stencil, where black is the
     only colour that is painted, black is class 1. A JPEG or a lossy WebP is refused unless `allow_lossy`: then each

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import importlib.util
 import os
 import re
 import shutil
@@ -133,7 +134,14 @@ def launch(
 
     PIL.Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PIXELS
     _limit_threads(options.threads)
-    port = None if options.port is None else _free_port(options.host, options.port)
+    if options.mcp and importlib.util.find_spec("mcp") is None:
+        sys.exit("--mcp needs the package mcp: install Glassbox with the extra 'mcp' (README.md, Endpoints).")
+    try:
+        port = None if options.port is None else _free_port(options.host, options.port)
+    except OSError as error:
+        if block:  # the command line wants a sentence, not a traceback
+            sys.exit(str(error))
+        raise
     blocks.delete_cache = blocks.delete_cache or DELETE_CACHE
     blocks.queue(default_concurrency_limit=CONCURRENCY, max_size=QUEUE)
     _, url, _ = blocks.launch(
@@ -161,6 +169,8 @@ def launch(
         quiet=True,
         prevent_thread_lock=True,
     )
+    if blocks.mcp_error:
+        print(blocks.mcp_error, file=sys.stderr)
     if hasattr(blocks._queue, "sleep_when_free"):  # private; otherwise an idle server polls 1000 times a second
         blocks._queue.sleep_when_free = 0.01
     stopped = threading.Event()

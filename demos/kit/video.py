@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def read_video(
     frames = np.empty((0, 0, 0, 3), np.uint8)
     capped: Note | None = None
     with open_video(path, max_side=max_side) as video:
-        video.fit(max_bytes // (3 * video.expected_frames(max_frames, max_seconds)))
+        video.fit(max_bytes // video.expected_frames(max_frames, max_seconds))
         room = max_frames
         for rgb, seconds in video:
             if not times:
@@ -271,13 +272,15 @@ class VideoReader:
                     end = max(end, frame.time + float((getattr(frame, "duration", 0) or 0) * frame.time_base))
                 yield frame
         stated = self._end()
-        self.broken_off |= partial or (stated < math.inf and end < stated - max(1.0, 0.1 * stated))
+        self.broken_off |= partial or (stated < math.inf and end < stated - max(0.5, 0.1 * stated))
 
     def _end(self) -> float:
         """Seconds at which the stream ends by its header; infinity where it does not say."""
-        if not self._stream.duration:
-            return math.inf
-        return float(((self._stream.start_time or 0) + self._stream.duration) * self._stream.time_base)
+        if self._stream.duration:
+            return float(((self._stream.start_time or 0) + self._stream.duration) * self._stream.time_base)
+        # Matroska writes it as text; the whole file's length, another account, may be that of the sound.
+        clock = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._stream.metadata.get("DURATION", ""), re.ASCII)
+        return int(clock[1]) * 3600 + int(clock[2]) * 60 + float(clock[3]) if clock else math.inf
 
 
 # --- writing --------------------------------------------------------------------------------------------------------

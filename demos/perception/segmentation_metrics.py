@@ -37,7 +37,7 @@ from core.perception.segmentation_metrics import (
 from demos.contract import Demo, Panel
 from demos.kit.controls import choice, drawn, files, number, toggle
 from demos.perception.segmentation_inputs import Pairs, pairs_of
-from demos.perception.segmentation_metrics_figures import guesses_of, show
+from demos.perception.segmentation_metrics_figures import class_chart, collapse_chart, guesses_of, show
 from demos.perception.segmentation_numbers import numbers_of
 from demos.perception.segmentation_script import script_of
 
@@ -97,6 +97,7 @@ class Collapse:
 
     curve: BackgroundCollapse  # over many shares
     here: BackgroundCollapse  # at the share of the slider
+    counted: SegmentationScores  # the same, counted
     measured: tuple[tuple[float, SegmentationScores], ...]  # (share, scores counted on a mask with that share)
 
 
@@ -185,14 +186,17 @@ def _panoptic(pairs: Pairs, c: Controls) -> PanopticQuality:
 
 def collapse_of(share: float) -> Collapse:
     """The closed forms over a range of shares, and real masks of 10 000 pixels counted at some of them."""
-    measured = []
-    for percent in (50, 60, 70, 80, 90, 95, 99):
-        target = np.repeat(np.array([0, 1], np.uint8), [percent * 100, 10_000 - percent * 100]).reshape(100, 100)
-        guess = all_background(target)
-        measured.append(
-            (guess.background_share, segmentation_scores(confusion_matrix(guess.prediction, target, num_classes=2)))
-        )
-    return Collapse(background_collapse(np.linspace(0.5, 0.99, 50)), background_collapse(share), tuple(measured))
+    measured = tuple(_counted(percent / 100) for percent in (50, 60, 70, 80, 90, 95, 99))
+    curve = background_collapse(np.linspace(0.5, 0.99, 50))
+    return Collapse(curve, background_collapse(share), _counted(share)[1], measured)
+
+
+def _counted(share: float) -> tuple[float, SegmentationScores]:
+    background = round(share * 10_000)
+    target = np.repeat(np.array([0, 1], np.uint8), [background, 10_000 - background]).reshape(100, 100)
+    guess = all_background(target)
+    matrix = confusion_matrix(guess.prediction, target, num_classes=2)
+    return guess.background_share, segmentation_scores(matrix)
 
 
 def build(panel: Panel) -> None:
@@ -232,11 +236,10 @@ def build(panel: Panel) -> None:
             panel.control("class_id", min_width=120)
             panel.control("dilation_ratio", min_width=200)
             panel.control("instances", min_width=200)
-        with panel.more("collapse"):
+        with panel.chart("collapse"):
             panel.control("background_share")
-            panel.chart("collapse")
-        with panel.more("per_class"):
-            panel.chart("classes")
+        with panel.chart("classes"):
+            pass
 
 
 DEMO = Demo(
@@ -263,7 +266,7 @@ DEMO = Demo(
     build=build,
     script=script_of,
     guesses=guesses_of,
-    charts=("collapse", "classes"),
+    charts={"collapse": collapse_chart, "classes": class_chart},
     drawing=lambda kind, values: (
         "box" if kind == "box" else "truth_painted" if values["painter"] == "truth" else "painted"
     ),

@@ -71,9 +71,7 @@ def show(result: Result, text: Text) -> DemoView:
         "lag": "on" if c.source == "clip" and c.predictor == "given" else "off",
         "painting": "truth" if only_photo else "none",
     }
-    return DemoView(
-        scene, {"collapse": _collapse_chart(result, text), "classes": _class_chart(result, names, text)}, modes
-    )
+    return DemoView(scene, modes)
 
 
 def class_names(result: Result, text: Text) -> tuple[str, ...]:
@@ -127,7 +125,12 @@ def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text)
     codes, present, _ = shown
     colors, ignored = _colors(result), legend.ignored[present]
     target, prediction = legend.target[present], legend.prediction[present]
-    listed = [(name, "#{:02X}{:02X}{:02X}".format(*colors[k]), 0) for k, name in enumerate(names[:SHOWN_VIEWS])]
+    bare = result.pairs.photo is None
+    listed = [
+        (name, "#{:02X}{:02X}{:02X}".format(*colors[k]), 0)
+        for k, name in enumerate(names[:SHOWN_VIEWS])
+        if k > 0 or bare
+    ]
     everyone = (*names, text("ignored"))
     hover = (
         Hover(text("layers", "truth"), target, everyone),
@@ -137,7 +140,9 @@ def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text)
     if result.pairs.photo is not None:
         layers.append(Picture("photo", text("layers", "photo"), (_photo_jpeg(result),)))
     alpha = np.where(ignored, 90, 255).astype(np.uint8)
-    bare = result.pairs.photo is None
+    if not bare:
+        alpha[(target == 0) & ~ignored] = 0  # the photo shows where the background is
+    guessed_alpha = np.where((prediction == 0) & (not bare), 0, 255).astype(np.uint8)
     painting = result.pairs.painting is not None
     layers += [
         Labels(
@@ -154,7 +159,14 @@ def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text)
             "prediction",
             text("layers", "prediction"),
             codes,
-            (View("prediction", text("layers", "prediction"), solid(colors[prediction]), legend=tuple(listed)),),
+            (
+                View(
+                    "prediction",
+                    text("layers", "prediction"),
+                    solid(colors[prediction], alpha=guessed_alpha),
+                    legend=tuple(listed),
+                ),
+            ),
             visible=(not bare and c.predictor != "paint") or painting,
             opacity=0.5,
             link="confusion",
@@ -382,13 +394,26 @@ def _classes(result: Result, names: tuple[str, ...], text: Text) -> Pane:
         *(text("numbers", key, "label") for key in ("iou", "dice", "accuracy", "precision")),
     )
     note = text("more_classes", shown=str(len(listed)), all=str(len(names))) if len(listed) < len(names) else ""
-    return Pane(
-        "classes",
-        text("charts", "classes"),
-        (Table("classes", text("charts", "classes"), columns, rows),),
-        place="below",
-        note=note,
+    collapse = tuple(
+        (closed.formula, text("numbers", closed.key, "label"), closed, counted)
+        for closed, counted in collapse_numbers(result.collapse)
     )
+    b = format_value(float(result.collapse.here.background_share))
+    tables = (
+        Table("classes", text("charts", "classes"), columns, rows),
+        Table(
+            "collapse",
+            text("collapse", "title", b=b),
+            (
+                text("collapse", "form"),
+                text("collapse", "score"),
+                text("collapse", "closed"),
+                text("collapse", "measured"),
+            ),
+            collapse,
+        ),
+    )
+    return Pane("classes", "", tables, place="below", note=note)
 
 
 def _over_time(result: Result, text: Text) -> Pane:
@@ -454,11 +479,11 @@ def _layout(figure: go.Figure, height: int) -> go.Figure:
     grey = "#7A7F87"
     figure.update_layout(
         height=height,
-        margin={"l": 50, "r": 15, "t": 10, "b": 45},
+        margin={"l": 50, "r": 15, "t": 10, "b": 70},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": grey, "size": 13},
-        legend={"orientation": "h", "y": 1.12},
+        legend={"orientation": "h", "y": -0.22},
         template="none",
     )
     figure.update_xaxes(gridcolor="rgba(128,128,128,.25)", zerolinecolor="rgba(128,128,128,.4)")
@@ -466,17 +491,16 @@ def _layout(figure: go.Figure, height: int) -> go.Figure:
     return figure
 
 
-def _collapse_chart(result: Result, text: Text) -> go.Figure:
+def collapse_chart(result: Result, text: Text) -> go.Figure:
     c, figure = result.collapse, go.Figure()
     curve = c.curve
-    here = {n.key: n for n in collapse_numbers(c)}
     for key, color in (
         ("pixel_accuracy", CATEGORIES[5]),
         ("frequency_weighted_iou", CATEGORIES[2]),
         ("mean_accuracy", CATEGORIES[6]),
         ("mean_iou", CATEGORIES[4]),
     ):
-        name = f"{text('numbers', key, 'label')}: {here[key].formula} = {format_value(here[key].value)}"
+        name = text("numbers", key, "label")
         figure.add_scatter(
             x=curve.background_share,
             y=np.asarray(getattr(curve, key), np.float32),
@@ -499,8 +523,8 @@ def _collapse_chart(result: Result, text: Text) -> go.Figure:
     return _layout(figure, 330)
 
 
-def _class_chart(result: Result, names: tuple[str, ...], text: Text) -> go.Figure:
-    s, figure = result.scores, go.Figure()
+def class_chart(result: Result, text: Text) -> go.Figure:
+    s, figure, names = result.scores, go.Figure(), class_names(result, text)
     listed = [k for k in range(len(names)) if s.union[k] > 0][:LISTED_CLASSES]
     for key, color, pattern in (
         ("iou", CATEGORIES[4], ""),

@@ -178,10 +178,21 @@ def _panoptic_numbers(result: Result) -> tuple[Number, ...]:
     return number("pq"), number("sq"), number("rq")
 
 
-def collapse_numbers(c: Collapse) -> tuple[Number, ...]:
-    """The four closed forms at the slider's share b."""
-    b = float(c.here.background_share)
+def collapse_numbers(c: Collapse) -> tuple[tuple[Number, Number], ...]:
+    """For each score: the closed form at the slider's share b, and the same score counted on a mask with that share."""
+    b, s = float(c.here.background_share), c.counted
     forms = {"pixel_accuracy": "b", "mean_accuracy": "1 / 2", "mean_iou": "b / 2", "frequency_weighted_iou": "b · b"}
+    right, counted, ious = int(s.true_positive.sum()), int(s.target_pixels.sum()), [float(v) for v in s.iou]
+    counts: dict[str, tuple[str, dict[str, Any]]] = {
+        "pixel_accuracy": ("right / counted", {"right": right, "counted": counted}),
+        "mean_accuracy": mean_of("accuracy", s.accuracy),
+        "mean_iou": mean_of("IoU", s.iou),
+        "frequency_weighted_iou": ("dot(t, IoU) / sum(t)", {"t": [int(t) for t in s.target_pixels], "IoU": ious}),
+    }
     return tuple(
-        Number(key, float(getattr(c.here, key)), background_collapse, form, {"b": b}) for key, form in forms.items()
+        (
+            Number(key, float(getattr(c.here, key)), background_collapse, form, {"b": b}),
+            Number(key, float(getattr(s, key)), segmentation_scores, *counts[key]),
+        )
+        for key, form in forms.items()
     )

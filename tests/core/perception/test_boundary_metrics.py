@@ -105,7 +105,7 @@ def test_boundary_f_is_that_of_all_pairs_of_outline_pixels(pair, tolerance, rece
 
 
 def test_boundary_f_is_that_of_a_dilation_with_a_disk(receipt):
-    p, t = ellipses(shift=7)
+    p, t = ellipses(shift=17)
     got = boundary_f_score(p, t)
     y, x = np.mgrid[-got.radius_px : got.radius_px + 1, -got.radius_px : got.radius_px + 1]
     disk = (y * y + x * x <= got.radius_px**2).astype(np.uint8)

@@ -111,6 +111,14 @@ def test_a_taken_port_is_one_sentence(blocks: gr.Blocks) -> None:
         launch(other, Options(port=blocks.server_port), block=False)
 
 
+def test_the_command_line_gets_a_sentence(blocks: gr.Blocks, monkeypatch: pytest.MonkeyPatch) -> None:
+    with gr.Blocks() as other, pytest.raises(SystemExit, match="choose another one with --port"):
+        launch(other, Options(port=blocks.server_port), block=True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with gr.Blocks() as other, pytest.raises(SystemExit, match="the extra 'mcp'"):
+        launch(other, Options(port=0, mcp=True), block=True)
+
+
 def test_stop_frees_the_port_and_can_be_repeated() -> None:
     with gr.Blocks() as short:
         gr.Markdown("short")
@@ -122,14 +130,12 @@ def test_stop_frees_the_port_and_can_be_repeated() -> None:
         httpx.get(running.url)
 
 
-def test_start_up_imports_no_heavy_library_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_app_starts_without_torch_and_leaves_nothing_behind(tmp_path: Path) -> None:
     program = (
-        "import sys\n"
+        "import sys, app\n"
         "from demos.kit.server import Options, launch\n"
-        "import gradio as gr\n"
-        "with gr.Blocks() as blocks: gr.Markdown('x')\n"
-        "running = launch(blocks, Options(port=0), block=False)\n"
-        "print(sorted({'torch', 'scipy', 'cv2', 'plotly'} & set(sys.modules)))\n"
+        "running = launch(app.build_app(), Options(port=0), block=False)\n"
+        "print(sorted({'torch', 'sklearn', 'transformers', 'matplotlib'} & set(sys.modules)))\n"
         "running.stop()\n"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}

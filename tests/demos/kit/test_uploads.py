@@ -494,7 +494,12 @@ def seeds() -> list[bytes]:
 SEEDS = seeds()
 
 
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=300,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(data=st.data())
 def test_any_bytes_give_a_record_or_an_upload_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
