@@ -8,11 +8,11 @@ import gradio as gr
 from gradio.components import Navbar
 
 from demos import GROUPS
-from demos.contract import render
 from demos.kit import stage
 from demos.kit.server import DELETE_CACHE
 from demos.kit.text import LANGUAGES, Text
 from demos.kit.theme import gradio_theme as page_theme
+from demos.tab import render
 
 __all__ = ["build_app", "page_head", "page_theme"]
 

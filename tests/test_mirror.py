@@ -101,9 +101,11 @@ def test_photographs_are_the_originals_re_encoded(name: str) -> None:
     with Image.open(ASSETS / "images" / f"{name}.jpg") as image:
         after = np.asarray(image.convert("RGB"))
     assert before.shape == after.shape
-    done, data = cv2.imencode(".jpg", before[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    done, encoded = cv2.imencode(".jpg", before[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
     assert done
-    again = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    again = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert again is not None
+    again = again[..., ::-1]
     assert np.abs(after.astype(int) - again).mean() < 0.5
 
 

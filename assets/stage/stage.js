@@ -7,6 +7,8 @@ class Stage {
   }
   async load(value) {
     if (!value) return;
+    const numbered = /^(\d+):/.exec(value);
+    if (numbered) { if (+numbered[1] < (this.answered || 0)) return; this.answered = +numbered[1]; value = value.slice(numbered[0].length); }
     const turn = ++this.loads, data = await decodeValue(value);
     if (turn !== this.loads) return;
     if (!data.scene) return this.complain(data.message);
@@ -154,7 +156,8 @@ const page = {
   },
   step(slug) { const k = this.asked.get('step'); if (k === null || (this.asked.get('tab') || slug) !== slug) return null; this.asked.delete('step'); return Number.isFinite(+k) ? Math.max(0, Math.floor(+k)) : null; },
   tab(first, all) { const t = this.asked.get('tab'); return all.includes(t) ? t : first; },
-  lock: null,
+  lock: null, turns: 0,
+  turn() { return String(++this.turns); },
   write(slug, query, step) {
     if (!this.live) return;
     const q = new URLSearchParams(query);

@@ -265,12 +265,12 @@ def _torchmetrics_jaccard(
     per_class = np.nan_to_num(scores.iou, nan=0.0)  # average=None
     pooled = int(scores.union.sum() - scores.union[excluded].sum())
     micro = int(scores.true_positive.sum()) / pooled if pooled else 0.0  # hits of the ignored class stay in
-    return (scores.mean_iou, per_class, ()), (micro, None, ()), (scores.frequency_weighted_iou, per_class, ())
+    weighted = segmentation_scores(total).frequency_weighted_iou  # so does its weight; both 0 but for stray codes
+    return (scores.mean_iou, per_class, ()), (micro, None, ()), (weighted, per_class, ())
 
 
 def _torchmetrics_mean_iou(images: Images, k: int) -> Answer:
-    """segmentation/mean_iou.py with input_format="index": one-hot first, so any label outside 0..K-1 raises; no
-    ignore_index."""
+    """segmentation/mean_iou.py with input_format="index": one-hot first, so any label outside 0..K-1 raises."""
     if any(labels.min(initial=0) < 0 or labels.max(initial=0) >= k for pair in images for labels in pair):
         return None, None, ("label_out_of_range",)
     matrices = [confusion_matrix(p, t, num_classes=k) for p, t in images]
@@ -325,8 +325,7 @@ def _closed_histogram(labels: npt.NDArray[Any], k: int) -> Counts:
 
 
 def _smp(images: Images, matrices: list[Counts], k: int, ignore_index: int | None) -> tuple[Answer, Answer, Answer]:
-    """metrics/functional.py: get_stats(mode="multiclass") and iou_score with zero_division=1; macro, micro,
-    macro-imagewise.
+    """metrics/functional.py: get_stats(mode="multiclass"), iou_score(zero_division=1); macro, micro, macro-imagewise.
 
     With K = 1 the histogram's range is empty, histc takes the data's own, and every pixel, ignored or wrong, is a hit.
     """

@@ -26,7 +26,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 EXACT_PIXELS = 1 << 24  # cv2.calcHist hands its counts over as float32, which is exact up to here
-CODE_PIXELS = 1 << 18  # chunk of the general path: its int64 codes stay in cache
+CODE_PIXELS = 1 << 18  # smallest chunk of the general path: its int64 codes stay in cache
 
 
 def confusion_matrix(
@@ -114,8 +114,9 @@ def _count_codes(p: npt.NDArray[Any], t: npt.NDArray[Any], k: int) -> Counts:
             joint += _count_bytes(clip_labels(p[part], k).astype(np.uint8), clip_labels(t[part], k).astype(np.uint8))
         return joint[: k + 1, : k + 1]
     counts = np.zeros((k + 1) ** 2, np.int64)
-    for start in range(0, t.size, CODE_PIXELS):
-        part = slice(start, start + CODE_PIXELS)
+    step = max(CODE_PIXELS, counts.size)  # pixels at a time, worth one pass over the counts
+    for start in range(0, t.size, step):
+        part = slice(start, start + step)
         codes = clip_labels(t[part], k).astype(np.int64) * (k + 1) + clip_labels(p[part], k).astype(np.int64)
         counts += np.bincount(codes, minlength=counts.size)
     return np.reshape(counts, (k + 1, k + 1))

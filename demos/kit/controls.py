@@ -6,7 +6,7 @@ links, the endpoint) and the text form in the page's address.
 
 from __future__ import annotations
 
-import math
+import reprlib
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, TypeVar
@@ -89,31 +89,37 @@ def _checked(item: Field[Any], value: Any) -> Any:
     if value is None:
         return default
     if spec.kind == "number":
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ControlError(
-                f"{item.name} must be a number from {spec.low:g} to {spec.high:g}, got {str(value)[:40]!r}"
-            )
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+            raise ControlError(f"{item.name} must be a number from {spec.low:g} to {spec.high:g}, got {_shown(value)}")
         if not spec.low <= value <= spec.high:
-            raise ControlError(f"{item.name} must lie in {spec.low:g} to {spec.high:g}, got {value:g}")
+            raise ControlError(f"{item.name} must lie in {spec.low:g} to {spec.high:g}, got {_shown(value)}")
         if spec.whole and value != int(value):
             raise ControlError(f"{item.name} must be a whole number, got {value:g}")
         return int(value) if spec.whole else float(value)
     if spec.kind == "choice":
         if not isinstance(value, str) or value not in spec.options:
-            raise ControlError(f"{item.name} must be one of {', '.join(spec.options)}, got {str(value)[:40]!r}")
+            raise ControlError(f"{item.name} must be one of {', '.join(spec.options)}, got {_shown(value)}")
         return value
     if spec.kind == "toggle":
         if not isinstance(value, bool):
-            raise ControlError(f"{item.name} must be true or false, got {str(value)[:40]!r}")
+            raise ControlError(f"{item.name} must be true or false, got {_shown(value)}")
         return value
     if spec.kind == "files":
-        paths = (value,) if isinstance(value, str) else tuple(value)
-        if not all(isinstance(path, str) for path in paths):
-            raise ControlError(f"{item.name} must be uploaded files")
-        return paths
+        paths = (value,) if isinstance(value, str) else value
+        if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
+            raise ControlError(f"{item.name} must be uploaded files, got {_shown(value)}")
+        return tuple(paths)
     if not isinstance(value, str) or len(value) > MAX_DRAWN:
         raise ControlError(f"{item.name} must be a drawing of at most {MAX_DRAWN} characters")
     return value
+
+
+def _shown(value: Any) -> str:
+    """What came, for a sentence: short whatever it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python refuses to write out whole numbers of thousands of digits
+        return "a very long number"
 
 
 def to_query(controls: Any, *, preset: str, base: Any) -> str:
@@ -135,7 +141,10 @@ def _to_text(value: Any) -> str:
 def from_query(kind: type[C], query: str, *, presets: dict[str, C]) -> tuple[str, C]:
     """Preset's name and controls written in an address. What the address does not say, or says wrongly, stays as in the preset:
     a broken link opens a sane view."""
-    said = dict(parse_qsl(query, max_num_fields=64) if len(query) <= 4096 else [])
+    try:
+        said = dict(parse_qsl(query, max_num_fields=64) if len(query) <= 4096 else [])
+    except ValueError:  # more fields than any link of ours has
+        said = {}
     name = said.get("preset", "start") if said.get("preset", "start") in presets else "start"
     controls = presets[name]
     for item in fields(kind):  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ def read_painting(text: str, *, size: tuple[int, int]) -> np.ndarray:
     Raises:
         UploadError: drawing_broken if it is anything else, drawing_size if it was painted on a picture of another size.
     """
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5}):([A-Za-z0-9+/=]+)", text)
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5}):([A-Za-z0-9+/=]+)", text)
     if not match:
         raise UploadError("drawing_broken")
     width, height = int(match[1]), int(match[2])
@@ -35,7 +35,7 @@ def read_painting(text: str, *, size: tuple[int, int]) -> np.ndarray:
         )  # never more than the picture holds
     except (binascii.Error, zlib.error) as error:
         raise UploadError("drawing_broken") from error
-    if len(raw) != width * height:
+    if len(raw) != width * height or not unpacker.eof or unpacker.unused_data:
         raise UploadError("drawing_broken")
     return np.frombuffer(raw, np.uint8).reshape(height, width)
 
@@ -55,7 +55,7 @@ def read_box(text: str, *, size: tuple[int, int]) -> tuple[float, float, float, 
         UploadError: drawing_broken if it is anything else or empty.
     """
     parts = text.split(",")
-    if len(parts) != 4 or not all(re.fullmatch(r"-?\d{1,6}(\.\d{1,6})?", part) for part in parts):
+    if len(parts) != 4 or not all(re.fullmatch(r"-?[0-9]{1,6}(\.[0-9]{1,6})?", part) for part in parts):
         raise UploadError("drawing_broken")
     a, b, c, d = (float(part) for part in parts)
     height, width = size

@@ -61,7 +61,7 @@ class Number:
 
 
 def format_value(value: float | int | None, unit: str = "") -> str:
-    """What the reader sees: "–" for undefined, integers whole with thin spaces, everything else to four significant decimals.
+    """What the reader sees: "–" for undefined, integers whole, thousands set apart, everything else to four significant decimals.
 
     >>> format_value(0.53846153), format_value(1234567), format_value(float("nan")), format_value(12.5, "px")
     ('0.5385', '1 234 567', '–', '12.50 px')
@@ -71,8 +71,7 @@ def format_value(value: float | int | None, unit: str = "") -> str:
     if isinstance(value, float) and math.isinf(value):
         text = "∞" if value > 0 else "−∞"
     elif isinstance(value, int):
-        text = f"{value:,}".replace(",", "\u202f").replace("-", "−")
-        text = text.replace("\u202f", " ")
+        text = f"{value:,}".replace(",", " ")
     elif abs(value) >= 1000:
         text = f"{value:,.1f}".replace(",", " ")
     elif abs(value) >= 10:
@@ -81,6 +80,7 @@ def format_value(value: float | int | None, unit: str = "") -> str:
         text = f"{value:.2e}"
     else:
         text = f"{value:.4f}"
+    text = text.replace("-", "−")
     return f"{text} {unit}".rstrip()
 
 

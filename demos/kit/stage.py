@@ -245,6 +245,22 @@ class Scene:
 # -- to the browser ----------------------------------------------------------------------------------------------------------------
 
 
+SENT = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")  # what decode.js has typed arrays for
+NARROWED = {"bool": "uint8", "int64": "int32", "uint64": "uint32", "float16": "float32", "float64": "float32"}
+
+
+def _narrowed(array: np.ndarray) -> np.ndarray:
+    """The array in a type that browsers have. What does not fit is an error here, not a wrong picture there."""
+    name = NARROWED.get(array.dtype.name, array.dtype.name)
+    if name not in SENT:
+        raise ValueError(f"the stage draws no array of type {array.dtype}")
+    if array.dtype.kind in "iu" and name != array.dtype.name and array.size:
+        limits = np.iinfo(name)
+        if int(array.min()) < limits.min or int(array.max()) > limits.max:
+            raise ValueError(f"the stage draws no whole numbers beyond {name}, got {array.min()} to {array.max()}")
+    return array.astype(np.dtype(name).newbyteorder("<"), copy=False)
+
+
 class _Packer:
     """Collects arrays and blobs; equal objects travel once."""
 
@@ -261,15 +277,7 @@ class _Packer:
         if isinstance(payload, bytes):
             raw, entry = payload, {"dtype": "blob", "shape": [len(payload)]}
         else:
-            array = np.ascontiguousarray(payload)
-            if array.dtype == bool:
-                array = array.astype(np.uint8)
-            elif array.dtype == np.float64:
-                array = array.astype(np.float32)
-            elif array.dtype == np.int64:
-                array = array.astype(np.int32)
-            if array.dtype.byteorder == ">":
-                array = array.astype(array.dtype.newbyteorder("<"))
+            array = _narrowed(np.ascontiguousarray(payload))
             raw, entry = array.tobytes(), {"dtype": array.dtype.name, "shape": list(array.shape)}
         raw += b"\0" * (-len(raw) % 8)
         self.index.append({**entry, "offset": self.offset})
@@ -334,7 +342,7 @@ def number_entry(number: Number, text: Text) -> dict[str, Any]:
         "label": text.find("numbers", number.key, "label") or number.key,
         "help": text.find("numbers", number.key, "help") or "",
         "text": format_value(value, number.unit),
-        "raw": value if finite else None if value is None else str(value),
+        "raw": value if finite else None if value is None or value != value else str(value),
         "formula": number.formula,
         "filled": number.filled,
         "convention": "; ".join(text("conventions", part) for part in number.convention.split(".") if part),
@@ -392,6 +400,11 @@ def encode(payload: Payload, text: Text) -> str:
     header["kinds"] = shared
     header["ramp"] = packer.add(magnitude_colors().ravel())
     return packer.pack(header)
+
+
+def answer(question: str, value: str) -> str:
+    """The value as the answer to a numbered question; a value without a number is always shown."""
+    return f"{question}:{value}" if question.isdigit() else value
 
 
 def message_only(sentence: str) -> str:

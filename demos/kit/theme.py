@@ -35,8 +35,19 @@ FONTS = (
     "sans-serif",
 )
 
-# cividis at nine equidistant points; linear interpolation between them stays within one grey level of the original
-_CIVIDIS = ("#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#fee838")
+# cividis at ten equidistant points, as plotly has it; linear in between
+_CIVIDIS = (
+    "#00224e",
+    "#123570",
+    "#3b496c",
+    "#575d6d",
+    "#707173",
+    "#8a8678",
+    "#a59c74",
+    "#c3b369",
+    "#e1cc55",
+    "#fee838",
+)
 
 
 def rgb(color: str) -> tuple[int, int, int]:

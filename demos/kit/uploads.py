@@ -96,9 +96,7 @@ def open_image(file: IO[bytes], name: str) -> Iterator[Image.Image]:
     with refusing("not_an_image", name), refusing_bombs(name):
         image = Image.open(file, formats=PICTURE_FORMATS)
     with image:
-        if (
-            image.width * image.height > MAX_DECODE_PIXELS
-        ):  # Pillow itself would let up to twice as much pass with a warning
+        if image.width * image.height > MAX_DECODE_PIXELS:  # whatever has become of the warning filter since
             raise UploadError("too_many_pixels", name=name, limit=MAX_DECODE_PIXELS // 10**6)
         yield image
 

@@ -19,16 +19,16 @@ from typing import Any
 import av
 import numpy as np
 from av.error import FFmpegError
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from demos.kit.upload_errors import FilePath, NotAVideo, Note, NoVideoStream, Truncated, UploadError, open_upload
 
 SNIFF_BYTES = 1024
 MAX_FRAME_PIXELS = 36_000_000  # 8192 × 4320 passes
 MAX_CLIP_BYTES = 400_000_000
-_COVER_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: an album's cover, not a video
+_COVER_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _H264 = {"crf": "18", "preset": "veryfast"}
-_HDR_CURVES = (16, 18)  # PQ and HLG, ITU-T H.273 table 3
+_BT709, _HDR_CURVES = 1, (16, 18)  # of a matrix, and PQ and HLG of transfer curves: ITU-T H.273
 _FAILURES = (FFmpegError, OSError, ValueError, MemoryError)
 
 
@@ -145,6 +145,12 @@ def frame_rotation(frame: Any) -> int:
     return quarter_turns(degrees)
 
 
+def _is_cover(stream: Any) -> bool:
+    """Whether a "video" is the picture on an album's cover."""
+    flags = getattr(stream, "disposition", 0)
+    return bool(int(getattr(flags, "value", flags)) & _COVER_PICTURE)
+
+
 @contextmanager
 def open_video(path: FilePath, *, max_side: int | None = None, as_stored: bool = False) -> Iterator[VideoReader]:
     """A video ready to be read once. `as_stored`: neither scaled nor stretched nor its colours blended, for masks."""
@@ -154,7 +160,9 @@ def open_video(path: FilePath, *, max_side: int | None = None, as_stored: bool =
         if demuxer is None:
             raise NotAVideo(name)
         try:
-            container = av.open(file, format=demuxer, options={"protocol_whitelist": "none"}, metadata_errors="replace")
+            container = av.open(
+                file, format=demuxer, container_options={"protocol_whitelist": "none"}, metadata_errors="replace"
+            )
         except _FAILURES:
             raise NotAVideo(name) from None
         with container:
@@ -165,7 +173,7 @@ class VideoReader:
     """Iterating, once, gives (RGB frame, seconds since the first); the attributes then say how it went."""
 
     def __init__(self, container: Any, name: str, *, max_side: int | None, as_stored: bool) -> None:
-        streams = [s for s in container.streams.video if not int(getattr(s, "disposition", 0) or 0) & _COVER_PICTURE]
+        streams = [s for s in container.streams.video if not _is_cover(s)]
         if not streams:
             raise NoVideoStream(name)
         self.name, self._container, self._stream, self._as_stored = name, container, streams[0], as_stored
@@ -218,16 +226,16 @@ class VideoReader:
         return tuple(notes)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-        reformatter = VideoReformatter()
+        reformatter, interpolation = VideoReformatter(), "POINT" if self._as_stored else "AREA"
         step, first, last = 1 / (self.average_rate or 25.0), None, -1.0
         for frame in self._decoded():
             if self._size == (0, 0):
                 self._measure(frame)
             width, height = self._size
             try:
-                small = reformatter.reformat(
-                    frame, width, height, "rgb24", interpolation="POINT" if self._as_stored else "AREA"
-                )
+                # Newer PyAV takes the matrix from the frame; older takes BT.601 unless told.
+                matrix = Colorspace.ITU709 if int(getattr(frame, "colorspace", 0) or 0) == _BT709 else None
+                small = reformatter.reformat(frame, width, height, "rgb24", matrix, interpolation=interpolation)
                 rgb = np.ascontiguousarray(np.rot90(small.to_ndarray(), self.rotation // 90))
             except _FAILURES:
                 self.corrupted += 1
@@ -313,9 +321,7 @@ def write_video(frames: Iterable[np.ndarray], path: FilePath, *, rate: float) ->
         for rgb in chain([first], checked):
             padded = np.pad(rgb, ((0, height - rgb.shape[0]), (0, width - rgb.shape[1]), (0, 0)), mode="edge")
             frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
-            yuv = reformatter.reformat(
-                frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-            )
+            yuv = reformatter.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU709)
             container.mux(stream.encode(yuv))
         container.mux(stream.encode())
 

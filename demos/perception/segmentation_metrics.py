@@ -34,8 +34,9 @@ from core.perception.segmentation_metrics import (
     confusion_matrix,
     segmentation_scores,
 )
-from demos.contract import Demo, Panel
+from demos.contract import Demo
 from demos.kit.controls import choice, drawn, files, number, toggle
+from demos.panel import Panel
 from demos.perception.segmentation_inputs import Pairs, pairs_of
 from demos.perception.segmentation_metrics_figures import class_chart, collapse_chart, guesses_of, show
 from demos.perception.segmentation_numbers import numbers_of

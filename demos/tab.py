@@ -1,0 +1,170 @@
+"""How a demo becomes a tab and an endpoint: layout, and every event that connects controls, stage and charts.
+
+Visitors' own actions recompute; values that the server itself sends (a preset, an address) do not, for they come with their
+view. Every answer carries the number of the question it answers, so that a slow one never overwrites a later one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import gradio as gr
+
+from demos.contract import Demo, attempt, numbers_as_json
+from demos.kit import stage
+from demos.kit.controls import ControlError, checked, from_query, spec_of
+from demos.kit.text import Text, prose
+from demos.kit.uploads import UploadError
+from demos.panel import Panel
+
+TURN = "(turn, ...rest) => [Glassbox.page.turn(), ...rest]"  # a fresh number for every question to the server
+MOVES = {
+    "number": ("input", "release", "submit"),  # dragged or arrow keys; reset or box left; typed and Enter
+    "choice": ("input",),
+    "toggle": ("input",),
+    "files": ("upload", "clear", "delete"),
+    "drawn": (),  # the stage's own events bring these
+}
+
+
+def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> None:
+    """Fill `tab`: question, controls, stage, charts, lesson, sources; connect every event."""
+    text, house = demo.text(language), Text(language)
+    with gr.Column(elem_classes=["gb-tab"]):
+        gr.Markdown(f"## {text('title')}\n{text('question')}", elem_classes=["gb-question"])
+        with gr.Row(elem_classes=["gb-frame"]):
+            left = gr.Column(scale=1, min_width=260, elem_classes=["gb-left"])
+            with gr.Column(scale=4, min_width=320, elem_classes=["gb-right"]):
+                scene = stage.component(f"{demo.slug}--stage")
+                below = gr.Column(elem_classes=["gb-under"])
+        panel = Panel(demo, language, left, below)
+        demo.build(panel)
+        with gr.Accordion(house("kit", "lesson"), open=False):
+            gr.Markdown(prose(language, demo.slug))
+        with gr.Accordion(house("kit", "sources"), open=False):
+            gr.Markdown("\n".join(f"- {source}" for source in demo.sources))
+        turn = gr.Textbox(visible="hidden", show_label=False, elem_id=f"{demo.slug}--turn")
+        asked = gr.Textbox(visible="hidden", show_label=False, elem_id=f"{demo.slug}--asked")
+    _connect(demo, language, panel, scene, turn, asked, tab, first)
+    if language == "en":
+        _endpoint(demo, [panel.controls[item.name] for item in fields(panel.start)])
+
+
+def _connect(
+    demo: Demo[Any, Any],
+    language: str,
+    panel: Panel,
+    scene: gr.HTML,
+    turn: gr.Textbox,
+    asked: gr.Textbox,
+    tab: gr.Tab,
+    first: str,
+) -> None:
+    items = fields(panel.start)
+    names = [item.name for item in items]
+    controls = [panel.controls[name] for name in names]
+    drawn = [item.name for item in items if spec_of(item).kind == "drawn"]
+    flags = [panel.opened[name] for name in demo.charts]
+    outputs = [scene, *(panel.plots[name] for name in demo.charts)]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+
+    def view(values: Sequence[Any], *, question: str, preset: str = "") -> tuple[Any, ...]:
+        """Stage and charts for control values followed by the charts' flags."""
+        return attempt(
+            demo,
+            language,
+            dict(zip(names, values, strict=False)),
+            preset,
+            opened=values[len(names) :],
+            question=question,
+        )
+
+    def whole(preset: str, values: Any, opened: Sequence[bool], question: str) -> tuple[Any, ...]:
+        """All controls as in `values`, and their view."""
+        raw = [getattr(values, name) for name in names]
+        sent = [(list(v) or None) if spec_of(item).kind == "files" else v for item, v in zip(items, raw, strict=True)]
+        return (*sent, *view([*raw, *opened], question=question, preset=preset))
+
+    nothing = tuple(gr.skip() for _ in (*controls, *outputs))
+
+    def open_tab(question: str, query: str, *opened: bool) -> tuple[Any, ...]:
+        if query == "shown":
+            return nothing
+        preset, wanted = from_query(demo.kind, query, presets=dict(demo.presets))
+        return whole(preset, wanted, opened, question)
+
+    def open_preset(event: gr.EventData, question: str, *opened: bool) -> tuple[Any, ...]:
+        name = str((event._data or {}).get("preset", ""))
+        return whole(name, demo.presets[name], opened, question) if name in demo.presets else nothing
+
+    def recompute(question: str, *values: Any) -> tuple[Any, ...]:
+        return view(values, question=question)
+
+    def drawing(kind: str, part: str) -> Callable[..., tuple[Any, ...]]:
+        def received(event: gr.EventData, question: str, *values: Any) -> tuple[Any, ...]:
+            assert demo.drawing is not None
+            said = (event._data or {}).get(part, "")
+            if isinstance(said, list):
+                said = ",".join(f"{v:g}" for v in said if isinstance(v, (int, float)))
+            target = demo.drawing(kind, dict(zip(names, values, strict=False)))
+            changed = [str(said) if name == target else value for name, value in zip(names, values, strict=False)]
+            kept = [str(said) if name == target else gr.skip() for name in drawn]
+            return (*kept, *view([*changed, *values[len(names) :]], question=question))
+
+        return received
+
+    tab.select(
+        open_tab,
+        [turn, asked, *flags],
+        [*controls, *outputs],
+        js=f"(turn, asked, ...rest) => [Glassbox.page.turn(), Glassbox.page.opening('{demo.slug}', '{first}'), ...rest]",
+        **quiet,
+    )
+    moved = [
+        getattr(panel.controls[item.name], move)
+        for item in items
+        for move in MOVES[spec_of(item).kind]
+        if hasattr(panel.controls[item.name], move)
+    ]
+    gr.on(moved, recompute, [turn, *controls, *flags], outputs, js=TURN, **quiet)
+    scene.open_preset(open_preset, [turn, *flags], [*controls, *outputs], js=TURN, **quiet)
+    if demo.drawing is not None:
+        for kind, part in (("box", "xyxy"), ("paint", "drawing")):
+            kept = [panel.controls[name] for name in drawn]
+            event = getattr(scene, f"commit_{kind}")
+            event(drawing(kind, part), [turn, *controls, *flags], [*kept, *outputs], js=TURN, **quiet)
+    for index, name in enumerate(demo.charts):
+
+        def open_chart(*values: Any, index: int = index) -> tuple[Any, ...]:
+            opened = [i == index for i in range(len(demo.charts))]
+            return True, view([*values, *opened], question="")[1 + index]
+
+        panel.sections[name].expand(open_chart, controls, [panel.opened[name], panel.plots[name]], **quiet)
+        panel.sections[name].collapse(lambda: False, None, panel.opened[name], **quiet)
+
+
+def _endpoint(demo: Demo[Any, Any], controls: list[Any]) -> None:
+    """The named endpoint: same controls, same checks, numbers as JSON. Uploads are checked by the file components."""
+    items = fields(demo.presets["start"])
+    names = [item.name for item in items]
+
+    def endpoint(*values: Any) -> dict[str, Any]:
+        try:
+            return numbers_as_json(demo, checked(demo.kind, dict(zip(names, values, strict=True))))
+        except (UploadError, ControlError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(item.name, kind, default=item.default) for item in items]
+    )
+    endpoint.__name__ = demo.slug.replace("-", "_")
+    endpoint.__doc__ = f"{demo.text('en')('question')} Returns every number of the tab as JSON."
+    with gr.Row(visible=False):
+        trigger, answer = gr.Button("run"), gr.JSON()
+    trigger.click(
+        endpoint, controls, answer, api_name=demo.slug, api_description=endpoint.__doc__, show_progress="hidden"
+    )

@@ -1,0 +1,30 @@
+"""`python -m tests.bench [word]` (make bench): every benchmark whose module's name holds the word, in one table."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Sequence
+
+from tests.bench.table import markdown
+
+MODULES = ("tests.bench.segmentation",)  # each has measure() -> Iterable[Row]
+
+
+def main(words: Sequence[str]) -> int:
+    chosen = [name for name in MODULES if all(word in name for word in words)]
+    if not chosen:
+        print(f"no benchmark matches {' '.join(words)!r}; there are {', '.join(MODULES)}")
+        return 1
+    rows = []
+    for name in chosen:
+        start = time.perf_counter()
+        rows += importlib.import_module(name).measure()
+        print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    print(markdown(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

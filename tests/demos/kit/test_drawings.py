@@ -1,0 +1,155 @@
+"""Drawings come back exactly, and nothing else comes in."""
+
+from __future__ import annotations
+
+import base64
+import time
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from demos.kit.drawings import MAX_PIXELS, read_box, read_painting, write_painting
+from demos.kit.upload_errors import UploadError
+
+
+def packed(raw: bytes) -> str:
+    return base64.b64encode(zlib.compress(raw)).decode()
+
+
+def refused(text: str, size: tuple[int, int], code: str = "drawing_broken") -> None:
+    with pytest.raises(UploadError) as caught:
+        read_painting(text, size=size)
+    assert caught.value.code == code
+    assert caught.value.sentence("zh")
+
+
+@settings(deadline=None)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40))))
+def test_a_painting_survives(labels: np.ndarray) -> None:
+    back = read_painting(write_painting(labels), size=(labels.shape[0], labels.shape[1]))
+    assert back.dtype == np.uint8
+    assert (back == labels).all()
+
+
+def test_width_comes_first() -> None:
+    labels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert write_painting(labels).startswith("3x2:")
+    assert (read_painting("3x2:" + packed(bytes(range(6))), size=(2, 3)) == labels).all()
+
+
+def test_views_that_are_not_contiguous_are_written_in_reading_order() -> None:
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4).T
+    assert (read_painting(write_painting(labels), size=(4, 3)) == labels).all()
+
+
+def test_a_painting_of_another_picture_is_told() -> None:
+    refused(write_painting(np.zeros((4, 5), np.uint8)), (5, 4), "drawing_size")
+
+
+def test_a_large_picture_can_be_painted() -> None:
+    labels = np.zeros((2000, 2000), np.uint8)
+    assert labels.size == MAX_PIXELS
+    assert read_painting(write_painting(labels), size=(2000, 2000)).shape == (2000, 2000)
+    refused(write_painting(np.zeros((2000, 2001), np.uint8)), (2000, 2001))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "3x2",
+        "3x2:",
+        "3x2:AAAA",
+        "3x2:" + packed(bytes(5)),
+        "3x2:" + packed(bytes(7)),
+        "3x2:" + packed(bytes(6))[:-4],
+        "3x2:" + packed(bytes(6)) + "!",
+        "3x2:" + packed(bytes(6)) + "=",
+        " 3x2:" + packed(bytes(6)),
+        "-3x2:" + packed(bytes(6)),
+        "3x2x1:" + packed(bytes(6)),
+        "3X2:" + packed(bytes(6)),
+        "３x２:" + packed(bytes(6)),
+        "0x0:" + packed(b""),
+        "3x2:" + base64.b64encode(bytes(6)).decode(),
+    ],
+)
+def test_broken_paintings_are_refused(text: str) -> None:
+    refused(text, (0, 0) if text.startswith("0x0") else (2, 3))
+
+
+def test_a_bomb_is_refused_without_its_memory() -> None:
+    """A few hundred kilobytes that would unpack to a gigabyte: one block of a megabyte, repeated."""
+    packer = zlib.compressobj(9)
+    head = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    bomb = head + block * 1023
+    assert len(bomb) < 2_000_000
+    assert len(zlib.decompressobj().decompress(bomb[: len(head) + 9 * len(block)])) == 10 << 20
+    text = "100x100:" + base64.b64encode(bomb).decode()
+    tracemalloc.start()
+    try:
+        began = time.perf_counter()
+        refused(text, (100, 100))
+        took, peak = time.perf_counter() - began, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert took < 1
+    assert peak < 8_000_000
+
+
+def test_a_size_that_asks_for_memory_is_refused_first() -> None:
+    refused("99999x99999:" + packed(bytes(10)), (99999, 99999))
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(max_size=60) | st.builds(lambda w, h, b: f"{w}x{h}:{packed(b)}", st.integers(0, 9), st.integers(0, 9), st.binary(max_size=90)))
+def test_whatever_is_sent_ends_in_labels_or_a_sentence(text: str) -> None:
+    try:
+        labels = read_painting(text, size=(3, 4))
+    except UploadError as error:
+        assert error.code in ("drawing_broken", "drawing_size")
+    else:
+        assert labels.shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "box"),
+    [
+        ("10,20,30,40", (10, 20, 30, 40)),
+        ("30,40,10,20", (10, 20, 30, 40)),
+        ("-5,-5,500,500", (0, 0, 100, 80)),
+        ("1.5,2.25,3.75,4", (1.5, 2.25, 3.75, 4)),
+    ],
+)
+def test_boxes_are_put_in_order_and_clipped(text: str, box: tuple[float, ...]) -> None:
+    assert read_box(text, size=(80, 100)) == box
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1,2,1,2", "1,2,1.5,40", "nan,0,10,10", "inf,0,10,10", "1e3,0,10,10", "200,200,300,300"]
+    + ["1, 2, 30, 40", "+1,2,30,40", "٣,0,10,10", "1,2,30,40\n", "1234567,0,10,10"],
+)
+def test_broken_boxes_are_refused(text: str) -> None:
+    with pytest.raises(UploadError) as caught:
+        read_box(text, size=(80, 100))
+    assert caught.value.code == "drawing_broken"
+
+
+corner = st.floats(-1000, 1000).map(lambda v: round(v, 3))
+
+
+@given(corner, corner, corner, corner)
+def test_boxes_lie_in_the_picture(a: float, b: float, c: float, d: float) -> None:
+    try:
+        x0, y0, x1, y1 = read_box(f"{a:.3f},{b:.3f},{c:.3f},{d:.3f}", size=(80, 100))
+    except UploadError:
+        return
+    assert 0 <= x0 < x1 <= 100
+    assert 0 <= y0 < y1 <= 80

@@ -1,0 +1,55 @@
+"""How the browser tests read and work a stage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+from demos.contract import Demo
+from demos.kit.numbers import format_value
+
+WAIT = 20_000  # ms; generous, for busy machines
+
+
+def stage_of(page: Page, slug: str) -> Locator:
+    return page.locator(f"#{slug}--stage .gb-stage")
+
+
+def wait_ready(page: Page, slug: str) -> Locator:
+    stage = stage_of(page, slug)
+    expect(stage).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=WAIT)
+    return stage
+
+
+@contextmanager
+def recomputing(page: Page, slug: str) -> Iterator[None]:
+    """The block does something that makes the stage load a new view; waits until it stands."""
+    before = stage_of(page, slug).get_attribute("data-ready")
+    yield
+    expect(stage_of(page, slug)).not_to_have_attribute("data-ready", before or "", timeout=WAIT)
+
+
+def open_preset(page: Page, slug: str, name: str) -> None:
+    button = stage_of(page, slug).locator(f"[data-preset={name}]")
+    if button.get_attribute("aria-pressed") != "true":
+        button.click()
+    expect(button).to_have_attribute("aria-pressed", "true", timeout=WAIT)
+
+
+def shown(page: Page, slug: str) -> list[str]:
+    """The values of the numbers panel, in order."""
+    return stage_of(page, slug).locator(".gb-numbers .gb-value").all_inner_texts()
+
+
+def expected(demo: Demo[Any, Any], controls: Any, *, step: int = 0) -> list[str]:
+    return [format_value(n.value, n.unit) for n in demo.numbers(demo.run(controls))[step]]
+
+
+def expect_numbers(page: Page, demo: Demo[Any, Any], controls: Any, *, step: int = 0) -> None:
+    """The panel shows what `run` computes, now or soon."""
+    values = stage_of(page, demo.slug).locator(".gb-numbers .gb-value")
+    expect(values).to_have_text(expected(demo, controls, step=step), timeout=WAIT)
