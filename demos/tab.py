@@ -159,7 +159,7 @@ def _endpoint(demo: Demo[Any, Any], controls: list[Any]) -> None:
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(item.name, kind, default=item.default) for item in items]
+        [inspect.Parameter(i.name, kind, default=None if spec_of(i).kind == "files" else i.default) for i in items]
     )
     endpoint.__name__ = demo.slug.replace("-", "_")
     endpoint.__doc__ = f"{demo.text('en')('question')} Returns every number of the tab as JSON."

@@ -1,6 +1,7 @@
-"""The receipt fixture: a comparison with a reference that is asserted *and* written down.
+"""Two fixtures. `receipt`: a comparison with a reference that is asserted *and* written down. `golden`: what must not change unseen.
 
-`pytest --write-receipts` (that is `make receipts`) writes every comparison of the run to assets/receipts.json.
+`pytest --write-receipts` (that is `make receipts`) writes every comparison of the run to assets/receipts.json, and
+`pytest --write-goldens` every golden to tests/golden/; read the difference before you keep it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -26,6 +28,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--write-receipts", action="store_true", help="write assets/receipts.json from this run's comparisons"
     )
+    parser.addoption("--write-goldens", action="store_true", help="write tests/golden/ from what this run shows")
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def canonical(value: Any) -> Any:
+    """JSON with six significant digits, undefined numbers null."""
+    if isinstance(value, dict):
+        return {str(k): canonical(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(v) for v in value]
+    if isinstance(value, float):
+        return None if value != value else str(value) if abs(value) == float("inf") else float(f"{value:.6g}")
+    return value
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
+    """`golden("<slug>/<preset>.json", value)` asserts that the value is what the file says."""
+
+    def compare(name: str, value: Any) -> None:
+        path, now = GOLDEN / name, canonical(value)
+        if request.config.getoption("--write-goldens"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        assert path.is_file(), f"{path.name} is missing: pytest --write-goldens, and read it"
+        assert now == json.loads(path.read_text(encoding="utf-8"))
+
+    return compare
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ COPIED = ("core", "demos", "tests", "assets", "pyproject.toml")
 NEVER = shutil.ignore_patterns("__pycache__", ".hypothesis", "bench", "e2e", "images", "videos")
 LOG = "pytest.log"
 NEVER_RAN = 99
+EARLY = "ignore::pytest.PytestAssertRewriteWarning"  # about what is preloaded
 PATIENCE_S = 300  # a bug that makes the tests hang is a bug found
 
 
@@ -92,7 +93,7 @@ def run_tests(tree: Path, test_file: str) -> int | None:
             sys.path[:] = [str(tree), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
             sys.dont_write_bytecode = True
             os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(tree / "examples")
-            status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--tb=short", test_file])
+            status = pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--tb=short", "-W", EARLY, test_file])
         except BaseException:
             traceback.print_exc()
             status = NEVER_RAN
@@ -112,7 +113,18 @@ def run_tests(tree: Path, test_file: str) -> int | None:
 
 def preload() -> None:
     """Import what most tests import, once, before the children are forked."""
-    for name in ("cv2", "scipy.ndimage", "scipy.spatial", "sklearn.metrics", "torch", "torchmetrics"):
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    for name in (
+        "cv2",
+        "gradio",
+        "hypothesis.strategies",
+        "plotly.graph_objects",
+        "scipy.ndimage",
+        "scipy.spatial",
+        "sklearn.metrics",
+        "torch",
+        "torchmetrics",
+    ):
         importlib.import_module(name)
 
 

@@ -259,7 +259,7 @@ class MatrixView {
       const k = shade[i], on = !!(chosen && layer.codes && chosen.has(layer.codes[i]));
       cell.textContent = texts[i];
       cell.style.background = `rgb(${ramp[3 * k]},${ramp[3 * k + 1]},${ramp[3 * k + 2]})`;
-      cell.style.color = k > 135 ? '#14161a' : '#fff';
+      cell.style.color = k > 120 ? '#000' : '#fff';
       cell.setAttribute('aria-pressed', on);
       cell.setAttribute('aria-label', `${layer.rows[Math.floor(i / this.C)]} → ${layer.columns[i % this.C]}: ${texts[i]}`);
     });

@@ -145,6 +145,13 @@ def frame_rotation(frame: Any) -> int:
     return quarter_turns(degrees)
 
 
+def _color_matrices(frame: Any) -> tuple[Colorspace | None, Colorspace | None]:
+    """From which YCbCr to which, for `reformat`; RGB has none, but PyAV before 17 looks at the frame's own only if the
+    two differ, and takes BT.601 otherwise."""
+    is_709 = int(getattr(frame, "colorspace", 0) or 0) == _BT709
+    return (Colorspace.ITU709, Colorspace.ITU601) if is_709 else (None, None)
+
+
 def _is_cover(stream: Any) -> bool:
     """Whether a "video" is the picture on an album's cover."""
     flags = getattr(stream, "disposition", 0)
@@ -233,9 +240,9 @@ class VideoReader:
                 self._measure(frame)
             width, height = self._size
             try:
-                # Newer PyAV takes the matrix from the frame; older takes BT.601 unless told.
-                matrix = Colorspace.ITU709 if int(getattr(frame, "colorspace", 0) or 0) == _BT709 else None
-                small = reformatter.reformat(frame, width, height, "rgb24", matrix, interpolation=interpolation)
+                small = reformatter.reformat(
+                    frame, width, height, "rgb24", *_color_matrices(frame), interpolation=interpolation
+                )
                 rgb = np.ascontiguousarray(np.rot90(small.to_ndarray(), self.rotation // 90))
             except _FAILURES:
                 self.corrupted += 1

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def page(shared_page: Page) -> Page:
     wait_ready(shared_page, SLUG)
+    shared_page.evaluate("document.querySelectorAll('dialog[open]').forEach(d => d.close())")  # left by a failed test
     return shared_page
 
 

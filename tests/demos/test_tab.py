@@ -1,0 +1,134 @@
+"""How a tab is connected: what every event asks for and brings back. What the browser makes of it is tested in tests/e2e."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from demos import GROUPS
+from demos.contract import numbers_as_json
+from demos.kit.controls import spec_of
+from demos.kit.stage import decode
+from demos.tab import MOVES, render
+
+DEMO = GROUPS["perception"][0]
+ITEMS = fields(DEMO.presets["start"])
+NAMES = [item.name for item in ITEMS]
+CHARTS = list(DEMO.charts)
+DRAWN = [item.name for item in ITEMS if spec_of(item).kind == "drawn"]
+START = [getattr(DEMO.presets["start"], name) for name in NAMES]
+
+
+@pytest.fixture(scope="module")
+def events() -> dict[str, Any]:
+    with gr.Blocks() as page, gr.Tabs(), gr.Tab(id=DEMO.slug) as tab:
+        render(DEMO, "en", tab, first=DEMO.slug)
+    return {block.api_name or str(index): block for index, block in page.fns.items()}
+
+
+def function(events: dict[str, Any], name: str) -> Callable[..., Any]:
+    return inspect.unwrap(events[name].fn)
+
+
+def said(value: str) -> dict[str, Any]:
+    return decode(value.rpartition(":")[2])[0]
+
+
+def event_of(data: Any) -> gr.EventData:
+    return gr.EventData(None, data)
+
+
+def test_every_kind_of_control_has_its_moves() -> None:
+    assert set(MOVES) >= {spec_of(item).kind for item in ITEMS}
+
+
+def test_outputs_match_what_functions_return(events: dict[str, Any]) -> None:
+    assert len(events["recompute"].outputs) == 1 + len(CHARTS)
+    assert len(events["open_tab"].outputs) == len(events["open_preset"].outputs) == len(NAMES) + 1 + len(CHARTS)
+    assert len(function(events, "recompute")("1", *START, *[False] * len(CHARTS))) == 1 + len(CHARTS)
+
+
+def test_events_show_no_spinner_and_are_private(events: dict[str, Any]) -> None:
+    inside = [e for name, e in events.items() if name != DEMO.slug]
+    assert {e.show_progress for e in inside} == {"hidden"}
+    assert {e.api_visibility for e in inside} == {"private"}
+    assert {e.trigger_mode for e in inside} == {"always_last"}
+    assert events[DEMO.slug].api_visibility == "public"
+
+
+@pytest.mark.parametrize("preset", DEMO.presets)
+def test_an_address_opens_its_view(events: dict[str, Any], preset: str) -> None:
+    answer = function(events, "open_tab")("3", f"preset={preset}", *[False] * len(CHARTS))
+    controls = DEMO.presets[preset]
+    assert said(answer[len(NAMES)])["preset"] == preset
+    for item, value in zip(ITEMS, answer, strict=False):
+        expected = getattr(controls, item.name)
+        assert value == ((list(expected) or None) if spec_of(item).kind == "files" else expected), item.name
+
+
+def test_a_tab_that_is_shown_already_is_left_alone(events: dict[str, Any]) -> None:
+    answer = function(events, "open_tab")("3", "shown", *[False] * len(CHARTS))
+    assert all(value == gr.skip() for value in answer)
+
+
+@pytest.mark.parametrize("query", ["", "preset=nowhere", "grow=99999&shift_x=x", "%%%"])
+def test_a_broken_address_opens_the_start(events: dict[str, Any], query: str) -> None:
+    answer = function(events, "open_tab")("3", query, *[False] * len(CHARTS))
+    assert said(answer[len(NAMES)])["preset"] == "start"
+
+
+def test_a_preset_is_opened_by_name_and_nothing_else_is(events: dict[str, Any]) -> None:
+    closed = [False] * len(CHARTS)
+    answer = function(events, "open_preset")(event_of({"preset": "libraries"}), "5", *closed)
+    assert said(answer[len(NAMES)])["preset"] == "libraries"
+    assert answer[len(NAMES)].startswith("5:")
+    for data in ({"preset": "nowhere"}, {"preset": ["start"]}, {}, None):
+        nothing = function(events, "open_preset")(event_of(data), "5", *closed)
+        assert all(value == gr.skip() for value in nothing)
+
+
+def test_moving_a_control_recomputes(events: dict[str, Any]) -> None:
+    values = [0 if name in ("grow", "shift_x", "shift_y") else value for name, value in zip(NAMES, START, strict=True)]
+    header = said(function(events, "recompute")("9", *values, *[False] * len(CHARTS))[0])
+    assert header["numbers"][0][0]["raw"] == 1.0
+    assert "grow=0" in header["query"]
+
+
+def test_a_box_fills_its_control(events: dict[str, Any]) -> None:
+    values = ["grabcut" if name == "predictor" else value for name, value in zip(NAMES, START, strict=True)]
+    answer = function(events, "received")(event_of({"xyxy": [70, 10, 490, 392]}), "2", *values, *[False] * len(CHARTS))
+    assert answer[DRAWN.index("box")] == "70,10,490,392"
+    assert [value == gr.skip() for value in answer[: len(DRAWN)]] == [name != "box" for name in DRAWN]
+    assert said(answer[len(DRAWN)])["scene"]["tools"]["box"] is True
+
+
+@pytest.mark.parametrize("data", [{"xyxy": []}, {"xyxy": "x"}, {"xyxy": [1, None, "a", 2]}, {"xyxy": [1e300] * 4}, {"xyxy": [5, 5, 5, 5]}])
+def test_a_broken_box_is_one_sentence(events: dict[str, Any], data: dict[str, Any]) -> None:
+    values = ["grabcut" if name == "predictor" else value for name, value in zip(NAMES, START, strict=True)]
+    answer = function(events, "received")(event_of(data), "2", *values, *[False] * len(CHARTS))
+    header = said(answer[len(DRAWN)])
+    # an empty box is no box: the view is drawn with the one that is taken by default
+    assert header["message"] or data == {"xyxy": []}
+
+
+def test_a_chart_comes_when_its_section_opens(events: dict[str, Any]) -> None:
+    opened, figure = function(events, "open_chart")(*START)
+    assert opened is True
+    assert figure.to_json() == DEMO.charts[CHARTS[0]](DEMO.run(DEMO.presets["start"]), DEMO.text("en")).to_json()
+
+
+def test_the_endpoint_returns_the_numbers(events: dict[str, Any]) -> None:
+    assert function(events, DEMO.slug)(*START) == numbers_as_json(DEMO, DEMO.presets["start"])
+    names = list(inspect.signature(function(events, DEMO.slug)).parameters)
+    assert names == NAMES
+
+
+def test_the_endpoint_refuses_in_a_sentence(events: dict[str, Any]) -> None:
+    values = [99 if name == "grow" else value for name, value in zip(NAMES, START, strict=True)]
+    with pytest.raises(gr.Error, match="grow must lie in -20 to 20"):
+        function(events, DEMO.slug)(*values)
