@@ -20,7 +20,6 @@ from demos.kit.text import Text, prose
 from demos.kit.uploads import UploadError
 from demos.panel import Panel
 
-TURN = "(turn, ...rest) => [Glassbox.page.turn(), ...rest]"  # a fresh number for every question to the server
 MOVES = {
     "number": ("input", "release", "submit"),  # dragged or arrow keys; reset or box left; typed and Enter
     "choice": ("input",),
@@ -88,6 +87,7 @@ def _connect(
         sent = [(list(v) or None) if spec_of(item).kind == "files" else v for item, v in zip(items, raw, strict=True)]
         return (*sent, *view([*raw, *opened], question=question, preset=preset))
 
+    numbered = f"(turn, ...rest) => [Glassbox.page.turn('{demo.slug}'), ...rest]"
     nothing = tuple(gr.skip() for _ in (*controls, *outputs))
 
     def open_tab(question: str, query: str, *opened: bool) -> tuple[Any, ...]:
@@ -129,13 +129,13 @@ def _connect(
         for move in MOVES[spec_of(item).kind]
         if hasattr(panel.controls[item.name], move)
     ]
-    gr.on(moved, recompute, [turn, *controls, *flags], outputs, js=TURN, **quiet)
-    scene.open_preset(open_preset, [turn, *flags], [*controls, *outputs], js=TURN, **quiet)
+    gr.on(moved, recompute, [turn, *controls, *flags], outputs, js=numbered, **quiet)
+    scene.open_preset(open_preset, [turn, *flags], [*controls, *outputs], js=numbered, **quiet)
     if demo.drawing is not None:
         for kind, part in (("box", "xyxy"), ("paint", "drawing")):
             kept = [panel.controls[name] for name in drawn]
             event = getattr(scene, f"commit_{kind}")
-            event(drawing(kind, part), [turn, *controls, *flags], [*kept, *outputs], js=TURN, **quiet)
+            event(drawing(kind, part), [turn, *controls, *flags], [*kept, *outputs], js=numbered, **quiet)
     for index, name in enumerate(demo.charts):
 
         def open_chart(*values: Any, index: int = index) -> tuple[Any, ...]:

@@ -9,10 +9,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import httpx
+
+from demos.contract import numbers_as_json
+from demos.perception.segmentation_metrics import DEMO, Controls
 
 PATIENCE = 20.0  # seconds for everybody together
 
@@ -24,6 +27,18 @@ class Endpoint:
     name: str
     ask: Callable[[int, int], list[Any]]  # (client, call) -> the endpoint's arguments
     expect: Callable[[int, int], list[Any]]  # (client, call) -> its answer
+
+
+def _room(client: int, call: int) -> Controls:
+    """Everybody looks at an error of their own."""
+    return Controls(grow=client % 6 - 3, shift_x=client, shift_y=call, extra="none")
+
+
+FIRST_ROOM = Endpoint(
+    DEMO.slug,
+    lambda client, call: [None if value == () else value for value in astuple(_room(client, call))],
+    lambda client, call: [numbers_as_json(DEMO, _room(client, call))],
+)
 
 
 class Client:

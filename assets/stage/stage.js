@@ -11,6 +11,7 @@ class Stage {
     if (numbered) { if (+numbered[1] < (this.answered || 0)) return; this.answered = +numbered[1]; value = value.slice(numbered[0].length); }
     const turn = ++this.loads, data = await decodeValue(value);
     if (turn !== this.loads) return;
+    this.calm();
     if (!data.scene) return this.complain(data.message);
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
     this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp;
@@ -64,7 +65,7 @@ class Stage {
     const below = place('below').length ? el('div', { class: 'gb-below' }, ...place('below').map(p => p.root)) : null;
     this.table = el('section', { class: 'gb-numbers-view', hidden: true, 'aria-label': t.numbers_view });
     this.root.replaceChildren(...[bar, this.alert, ...scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), this.guess(guesses), el('div', { class: 'gb-grid' }, main, side), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
-    this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
+    this.root.tabIndex = 0; this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
     if (focus) this.root.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
   }
   scrubber() {
@@ -120,6 +121,8 @@ class Stage {
       el('tbody', {}, ...numbers.map(n => el('tr', {}, el('th', { scope: 'row', text: n.item ? `${n.label} · ${n.item}` : n.label }), el('td', { class: 'gb-num', text: n.text }), el('td', { class: 'gb-mono', text: n.filled || n.formula }), el('td', { text: n.convention })))))));
   }
   showReceipt(n) { this.receipt.show(n); }
+  wait() { clearTimeout(this.waiting); this.waiting = setTimeout(() => { this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.calm(), 60000); }, 90); }
+  calm() { clearTimeout(this.waiting); this.root.removeAttribute('aria-busy'); }
   select(link, code, words) {
     const chosen = this.selection[link] || new Set();
     if (chosen.has(code)) { this.selection[link] = new Set(); words = ''; } else this.selection[link] = new Set([code]);
@@ -157,7 +160,8 @@ const page = {
   step(slug) { const k = this.asked.get('step'); if (k === null || (this.asked.get('tab') || slug) !== slug) return null; this.asked.delete('step'); return Number.isFinite(+k) ? Math.max(0, Math.floor(+k)) : null; },
   tab(first, all) { const t = this.asked.get('tab'); return all.includes(t) ? t : first; },
   lock: null, turns: 0,
-  turn() { return String(++this.turns); },
+  /* A number for a question to the server; its topic's stage shows that it waits, if it waits for more than a blink. */
+  turn(slug) { const stage = this.stages[slug]; if (stage) stage.wait(); return String(++this.turns); },
   write(slug, query, step) {
     if (!this.live) return;
     const q = new URLSearchParams(query);

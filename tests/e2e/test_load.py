@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from demos.kit.server import Options, launch
-from tests.visitors import Client, Endpoint, functions_of, percentile, run, storm, visit
+from tests.visitors import FIRST_ROOM, Client, Endpoint, functions_of, percentile, run, storm, visit
 
 CLIENTS = 30
 CALLS = 3  # of each client, one after another, in one session
@@ -41,6 +41,12 @@ class Counter:
     def add(self, change: int) -> None:
         with self.lock:
             self.running += change
+
+
+def test_thirty_people_in_the_first_room(app_url: str, record_property: Callable[[str, object], None]) -> None:
+    seconds = storm(app_url, FIRST_ROOM, clients=CLIENTS, calls=2)
+    assert len(seconds) == CLIENTS * 2
+    record_property("p95_seconds", percentile(seconds, 0.95))
 
 
 @pytest.fixture(scope="module")
