@@ -1,5 +1,5 @@
-"""Seeded bugs: each must make its module's tests fail. `python -m tests.sabotage [word]` (make sabotage) runs those whose file or
-reason holds the word, all without one, and exits with 1 if any bug survives.
+"""Seeded bugs: each must make its module's tests fail. `python -m tests.sabotage [word]` (make sabotage) runs those
+whose file or reason holds the word, all without one, and exits with 1 if any bug survives.
 
 Every bug is planted in a copy of the tree, never in the tree itself.
 """

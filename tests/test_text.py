@@ -246,6 +246,28 @@ def test_every_error_and_note_has_its_sentence_and_every_sentence_its_cause() ->
     assert len(codes()) > 40
 
 
+def test_every_error_brings_the_fields_of_its_sentence() -> None:
+    """A sentence that misses a field would be a crash where a visitor should read it."""
+    missing: list[str] = []
+    for path, call in calls():
+        if name_of(call) not in ("UploadError", "Note", "super") or not call.args:
+            continue
+        if any(keyword.arg is None for keyword in call.keywords):
+            continue
+        given = {str(keyword.arg) for keyword in call.keywords}
+        if name_of(call) == "Note":
+            if len(call.args) < 2 or not isinstance(call.args[1], ast.Dict):
+                continue
+            given = {key.value for key in call.args[1].keys if isinstance(key, ast.Constant)}  # type: ignore[misc]
+            if None in call.args[1].keys:
+                continue
+        for code in constants(call.args[0]):
+            needed = set(fields_of(catalogue("en", "errors").get(code, "")))
+            if needed - given:
+                missing.append(f"{path.name}:{call.lineno} {code} {needed - given}")
+    assert missing == []
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_path_asked_for_exists(language: str) -> None:
     """`text("captions", "nothing")` anywhere in demos/ finds its sentence; a path ends early where the rest is computed."""

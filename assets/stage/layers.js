@@ -69,7 +69,7 @@ class PicturePane {
     };
     const made = { plain: paint(code => table[code]), hatched: [] };
     for (const kind of [1, 2]) if (view.hatch && view.hatch.includes(kind)) made.hatched.push([kind, paint(code => view.hatch[code] === kind ? 0xffffffff : 0)]);
-    if (this.cache.size > 24) this.cache.clear();
+    if (this.cache.size * codes.length > 3e7) this.cache.clear(); // about 120 MB of pixels
     this.cache.set(key, made);
     return made;
   }
@@ -199,8 +199,10 @@ class ChartPane {
   }
   async ready() {}
   draw() {
-    const { axes } = this.pane, b = this.box;
+    const { axes } = this.pane, b = this.box, still = this.still && !this.pane.layers.some(l => l.grow || l.xy?.shape.length > 2 && l.type !== 'paths');
     const map = (x, y) => [b.x + (x - axes.x[0]) / (axes.x[1] - axes.x[0] || 1) * b.w, b.y + b.h - (y - axes.y[0]) / (axes.y[1] - axes.y[0] || 1) * b.h];
+    if (still) return this.moveCursor(map);
+    this.still = true;
     const parts = [sv('rect', { x: b.x, y: b.y, width: b.w, height: b.h, class: 'gb-plot' })];
     const ticks = ([lo, hi]) => { const span = hi - lo || 1, raw = span / 5, p = 10 ** Math.floor(Math.log10(raw)), s = [1, 2, 5, 10].find(k => k * p >= raw) * p, out = []; for (let v = Math.ceil(lo / s - 1e-9) * s; v <= hi + 1e-9 * span; v += s) out.push(+v.toFixed(10)); return out; };
     for (const t of ticks(axes.x)) { const [x] = map(t, 0); parts.push(sv('line', { x1: x, x2: x, y1: b.y, y2: b.y + b.h, class: 'gb-tick' }), sv('text', { x, y: b.y + b.h + 14, 'text-anchor': 'middle', class: 'gb-small', text: String(t) })); }
@@ -208,8 +210,15 @@ class ChartPane {
     parts.push(sv('text', { x: b.x + b.w / 2, y: 214, 'text-anchor': 'middle', class: 'gb-small', text: axes.x_label }));
     parts.push(sv('text', { x: 12, y: b.y + b.h / 2, 'text-anchor': 'middle', class: 'gb-small', transform: `rotate(-90 12 ${b.y + b.h / 2})`, text: axes.y_label }));
     for (const layer of this.pane.layers) parts.push(...drawVector(layer, this.stage.step, map, 1));
-    if (axes.cursor) { const [x] = map(axes.cursor[Math.min(this.stage.step, axes.cursor.length - 1)], 0); parts.push(sv('line', { x1: x, x2: x, y1: b.y, y2: b.y + b.h, class: 'gb-cursor' })); }
+    if (axes.cursor) parts.push(this.cursor = sv('line', { y1: b.y, y2: b.y + b.h, class: 'gb-cursor' }));
     this.svg.replaceChildren(...parts);
+    this.moveCursor(map);
+  }
+  moveCursor(map) {
+    const { cursor } = this.pane.axes;
+    if (!cursor) return;
+    const [x] = map(cursor[Math.min(this.stage.step, cursor.length - 1)], 0);
+    this.cursor.setAttribute('x1', x); this.cursor.setAttribute('x2', x);
   }
 }
 

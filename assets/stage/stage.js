@@ -112,7 +112,7 @@ class Stage {
     if (this.caption.textContent !== caption) this.caption.textContent = caption;
     if (!this.table.hidden) this.fillTable();
     this.root.dataset.step = this.step;
-    if (speak) this.remember();
+    if (speak) { clearTimeout(this.writing); this.writing = setTimeout(() => this.remember(), 120); } // writing the address is slow
   }
   fillTable() {
     if (this.table.hidden) return;

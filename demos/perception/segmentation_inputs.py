@@ -17,7 +17,7 @@ from core.perception.pixel_codes import MOST_CLASSES
 from demos.kit.drawings import read_box, read_painting
 from demos.kit.mask_sequences import MaskSequence, read_mask_sequence, read_mask_sequence_pair
 from demos.kit.palettes import Palette, read_palette
-from demos.kit.upload_errors import Note, UploadError
+from demos.kit.upload_errors import Note, UploadError, display_name
 from demos.kit.uploads import Picture, read_image
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _uploaded(c: Controls) -> Pairs:
         first.frames,
         second.frames if second else (),
         _fitted(photo, first.frames[0].shape) if photo else None,
-        _count(first, second, ignore),
+        _count(first, second, ignore, display_name(c.truth_files[0])),
         ignore,
         first.names,
         first.palette,
@@ -155,7 +155,7 @@ def _uploaded(c: Controls) -> Pairs:
     return pairs
 
 
-def _count(first: MaskSequence, second: MaskSequence | None, ignore: int | None) -> int:
+def _count(first: MaskSequence, second: MaskSequence | None, ignore: int | None, name: str) -> int:
     """Number of classes: what the labels need (the ignored one aside), or the palette names."""
     frames = first.frames + (second.frames if second else ())
     most = max(
@@ -163,7 +163,7 @@ def _count(first: MaskSequence, second: MaskSequence | None, ignore: int | None)
     )
     count = max(2, most + 1, len(first.names or ()))
     if count > MOST_CLASSES:
-        raise UploadError("too_many_classes", count=count, limit=MOST_CLASSES)
+        raise UploadError("too_many_classes", name=name, count=count, limit=MOST_CLASSES)
     return count
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -104,59 +106,89 @@ class Collapse:
 
 @dataclass(frozen=True)
 class Result:
+    """What the numbers need is computed at once; what only the pictures need, when it is first drawn."""
+
     controls: Controls
     pairs: Pairs
     steps: tuple[FrameStep, ...]  # one an image or frame
     total: AccumulatedScores
     scores: SegmentationScores  # of the summed matrix
-    table: tuple[LibraryRow, ...]  # () if the masks are too large for it
-    codes: tuple[np.ndarray, ...]  # T × (H, W) uint16
-    legend: CodeLegend
-    collapse: Collapse
-    worst: WorstErrors | None = None
-    boundary: Boundary | None = None
-    panoptic: PanopticQuality | None = None
-    skipped: tuple[str, ...] = field(default=())  # text keys of what was left out, and why
+    boundary: Boundary | None  # None where it was not asked for, or there are several images
+    panoptic: PanopticQuality | None
+
+    @property
+    def pixels(self) -> int:
+        return sum(target.size for target in self.pairs.targets)
+
+    @property
+    def labelling(self) -> dict[str, Any]:
+        return {"num_classes": self.pairs.num_classes, "ignore_index": self.pairs.ignore_index}
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Text keys of what was left out, and why."""
+        single, c = len(self.steps) == 1, self.controls
+        return (
+            *(("table",) if self.pixels > TABLE_PIXELS else ()),
+            *(("depth",) if single and self.pixels > DEPTH_PIXELS else ()),
+            *(("extra",) if not single and c.extra != "none" else ()),
+        )
+
+    @cached_property
+    def table(self) -> tuple[LibraryRow, ...]:
+        """() if the masks are too large for it."""
+        if self.pixels > TABLE_PIXELS:
+            return ()
+        return library_table(self.pairs.predictions, self.pairs.targets, **self.labelling)
+
+    @cached_property
+    def codes(self) -> tuple[np.ndarray, ...]:
+        """T × (H, W) uint16."""
+        pairs = zip(self.pairs.predictions, self.pairs.targets, strict=True)
+        return tuple(pixel_codes(p, t, **self.labelling) for p, t in pairs)
+
+    @cached_property
+    def legend(self) -> CodeLegend:
+        return code_legend(self.pairs.num_classes)
+
+    @cached_property
+    def worst(self) -> WorstErrors | None:
+        if len(self.steps) > 1 or self.pixels > DEPTH_PIXELS:
+            return None
+        return worst_errors(self.pairs.predictions[0], self.pairs.targets[0], **self.labelling, count=5)
+
+    @cached_property
+    def collapse(self) -> Collapse:
+        return collapse_of(self.controls.background_share)
 
 
 def run(c: Controls) -> Result:
     """Everything the tab shows, computed by `core`."""
     pairs = pairs_of(c)
-    shared = {"num_classes": pairs.num_classes, "ignore_index": pairs.ignore_index}
     rules = {
         "absent": c.absent,
         "predicted_only": c.predicted_only,
         "excluded_classes": (0,) if c.background == "excluded" else (),
     }
-    steps = tuple(frame_scores(pairs.predictions, pairs.targets, out_of_range="other", **shared, **rules))
-    total = accumulate_scores([step.confusion for step in steps], accumulation=c.accumulation, **rules)
-    pixels, single, skipped = sum(t.size for t in pairs.targets), len(steps) == 1, []
-    table: tuple[LibraryRow, ...] = ()
-    if pixels <= TABLE_PIXELS:
-        table = library_table(pairs.predictions, pairs.targets, **shared)
-    else:
-        skipped.append("table")
-    worst = None
-    if single and pixels <= DEPTH_PIXELS:
-        worst = worst_errors(pairs.predictions[0], pairs.targets[0], **shared, count=5)
-    elif single:
-        skipped.append("depth")
-    if not single and c.extra != "none":
-        skipped.append("extra")
+    steps = tuple(
+        frame_scores(
+            pairs.predictions,
+            pairs.targets,
+            num_classes=pairs.num_classes,
+            ignore_index=pairs.ignore_index,
+            out_of_range="other",
+            **rules,
+        )
+    )
+    single = len(steps) == 1
     return Result(
         controls=c,
         pairs=pairs,
         steps=steps,
-        total=total,
+        total=accumulate_scores([step.confusion for step in steps], accumulation=c.accumulation, **rules),
         scores=segmentation_scores(steps[-1].cumulative, **rules),
-        table=table,
-        codes=tuple(pixel_codes(p, t, **shared) for p, t in zip(pairs.predictions, pairs.targets, strict=True)),
-        legend=code_legend(pairs.num_classes),
-        collapse=collapse_of(c.background_share),
-        worst=worst,
         boundary=_boundary(pairs, c) if single and c.extra == "boundary" else None,
         panoptic=_panoptic(pairs, c) if single and c.extra == "panoptic" else None,
-        skipped=tuple(skipped),
     )
 
 
@@ -192,6 +224,7 @@ def collapse_of(share: float) -> Collapse:
     return Collapse(curve, background_collapse(share), _counted(share)[1], measured)
 
 
+@lru_cache(maxsize=64)
 def _counted(share: float) -> tuple[float, SegmentationScores]:
     background = round(share * 10_000)
     target = np.repeat(np.array([0, 1], np.uint8), [background, 10_000 - background]).reshape(100, 100)

@@ -464,7 +464,7 @@ def _tools(result: Result, names: tuple[str, ...], text: Text) -> Tools:
         painting is not None,
         result.controls.predictor == "grabcut",
         names,
-        class_colors(pairs.num_classes),
+        _colors(result)[:-1],
         painting,
         0,
         box,

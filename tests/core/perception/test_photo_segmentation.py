@@ -56,6 +56,15 @@ def test_kmeans_sees_colour_in_lab_and_place_only_when_asked():
     assert len(np.unique(by_place)) == 2
 
 
+def test_kmeans_reads_red_green_blue_in_this_order():
+    image = np.zeros((30, 30, 3), np.uint8)
+    image[:10], image[10:20], image[20:] = (0, 0, 255), (255, 0, 0), (255, 255, 0)
+    blue, red, yellow = kmeans_segments(image, clusters=2, seed=0)[[0, 15, 29], 0]
+    assert (
+        red == yellow != blue
+    )  # in CIELAB 114 apart, blue 176 and 235 from them; with channels reversed, blue is nearer
+
+
 def test_watershed_parts_at_edges_and_covers_everything():
     image, disk = photo()
     got = watershed_segments(image, min_distance=12)
@@ -181,6 +190,9 @@ def test_names_are_the_best_of_all_assignments_and_the_rest_majority(seed, s, k,
 
 
 def test_naming_by_overlap_beats_majority_for_the_total():
+    nothing_left = name_segments(np.array([[0, 0, 1]]), np.array([[0, 0, 0]]), num_classes=2)
+    assert nothing_left.names.tolist() == [0, 0]  # segment 1 has nothing in common with the class left over
+    assert nothing_left.assigned.tolist() == [True, False]
     segments = np.array([[0] * 10 + [1] * 9])
     target = np.array([[0] * 6 + [1] * 4 + [0] * 5 + [1] * 4])
     assert name_segments(segments, target, num_classes=2).names.tolist() == [0, 1]

@@ -83,6 +83,10 @@ def test_conventions_apply_to_each_image():
     only = accumulate_scores(matrices, accumulation="per_image", excluded_classes=[0])
     assert np.isnan(only.per_image[0])  # an image without a class that counts is left out
     assert only.mean_iou == pytest.approx(2 / 3)
+    assert np.isnan(only.per_image_iou[:, 0]).all()
+    assert only.images_per_class.tolist() == [0, 1]
+    for way in ("per_image_and_class", "per_image_per_class"):
+        assert accumulate_scores(matrices, accumulation=way, excluded_classes=[0]).mean_iou == pytest.approx(2 / 3)
     predicted = [np.array([[3, 1], [0, 0]])]
     assert accumulate_scores(predicted, accumulation="per_image", predicted_only="exclude").mean_iou == 0.75
 

@@ -192,6 +192,17 @@ def test_target_present_is_the_mean_over_classes_with_target_pixels(case, receip
     compare(receipt, row, mean, per_class, reference="sets of pixels", tolerance=1e-12)
 
 
+def test_an_image_with_more_classes_weighs_more_in_mean_iou_and_imagewise_scores(receipt):
+    targets = [np.zeros((2, 3), int), np.array([[0, 0, 1], [1, 2, 2]])]
+    predictions = [np.zeros((2, 3), int), np.array([[0, 1, 1], [1, 1, 2]])]
+    metric = MeanIoU(3, input_format="index")
+    for p, t in zip(predictions, targets, strict=True):
+        metric.update(torch.tensor(p)[None], torch.tensor(t)[None])
+    row = rows(predictions, targets, 3, None)["torchmetrics_mean_iou"]
+    assert row.mean_iou == pytest.approx((1 + 0.5 + 0.5 + 0.5) / 4)  # not ((1) + (0.5 + 0.5 + 0.5) / 3) / 2
+    compare(receipt, row, float(metric.compute()), None, reference="torchmetrics", tolerance=FLOAT32)
+
+
 def test_the_documented_example_gives_the_documented_table():
     table = rows([PREDICTION], [TARGET], 5, 255)
     assert {name: row.mean_iou and round(row.mean_iou, 4) for name, row in table.items()} == {

@@ -153,7 +153,7 @@ def test_videos_of_masks(tmp_path: Path) -> None:
     for k in range(6):
         labels[k, 20:70, 16 + 8 * k : 64 + 8 * k] = 1
     path = tmp_path / "masks.mp4"
-    write_video(path, np.array([[0, 0, 0], [255, 255, 255]], np.uint8)[labels], fps=5)
+    write_video(np.array([[0, 0, 0], [255, 255, 255]], np.uint8)[labels], path, rate=5)
     pairs = pairs_of(uploaded(str(path), ignore_index=-1))
     assert len(pairs.targets) == 6
     assert pairs.times is not None

@@ -142,12 +142,21 @@ def test_steps_tell_this_frame_and_all_up_to_it() -> None:
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.98, 0.99])
 def test_closed_forms_are_filled_in(share: float) -> None:
-    numbers = {n.key: n for n in collapse_numbers(collapse_of(share))}
+    numbers = {closed.key: closed for closed, _ in collapse_numbers(collapse_of(share))}
     assert numbers["pixel_accuracy"].value == pytest.approx(share)
     assert numbers["mean_accuracy"].value == 0.5
     assert numbers["mean_iou"].value == pytest.approx(share / 2)
     assert numbers["frequency_weighted_iou"].value == pytest.approx(share**2)
     assert numbers["frequency_weighted_iou"].filled == f"{share:g} · {share:g}"
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.98, 0.99])
+def test_closed_forms_and_counting_agree(share: float) -> None:
+    for closed, counted in collapse_numbers(collapse_of(share)):
+        assert closed.key == counted.key
+        assert counted.value == pytest.approx(closed.value, abs=1e-12)
+        assert arithmetic(counted) == pytest.approx(counted.value, rel=1e-12)
+        assert closed.source is not counted.source
 
 
 def test_values_are_pythons_own() -> None:
