@@ -17,7 +17,18 @@ TOPIC_PARTS = [path for path in TOPICS if path not in FIGURES]
 STAGE = sorted(ROOT.glob("assets/stage/*.js"))
 
 CORE_IMPORTS = {"numpy", "torch", "scipy", "cv2", "core"}
-STANDARD = {"__future__", "abc", "bisect", "collections", "contextlib", "copy", "dataclasses", "enum", "fractions", "functools"}
+STANDARD = {
+    "__future__",
+    "abc",
+    "bisect",
+    "collections",
+    "contextlib",
+    "copy",
+    "dataclasses",
+    "enum",
+    "fractions",
+    "functools",
+}
 STANDARD |= {"heapq", "itertools", "math", "numbers", "operator", "string", "sys", "typing", "types", "warnings"}
 SAFE_RANDOM = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64"}
 # Words of subjects. The stage draws any of them, so it needs to know none.
@@ -92,7 +103,9 @@ def impure(tree: ast.AST) -> set[str]:
             wrong.add(name)
         if last in ("imread", "imwrite", "fromfile", "tofile", "loadtxt", "savetxt", "memmap", "savez", "genfromtxt"):
             wrong.add(name)
-        if name.startswith(("sys.std", "sys.argv", "os.", "pathlib.", "subprocess.", "socket.", "urllib.", "requests.")):
+        if name.startswith(
+            ("sys.std", "sys.argv", "os.", "pathlib.", "subprocess.", "socket.", "urllib.", "requests.")
+        ):
             wrong.add(name)
         if name in ("np.load", "np.save", "torch.load", "torch.save", "cv2.VideoCapture", "cv2.VideoWriter"):
             wrong.add(name)

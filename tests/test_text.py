@@ -29,7 +29,9 @@ GLOSSARY: Mapping[str, str] = json.loads((TEXT / "glossary.json").read_text(enco
 DEMOS = [demo for group in GROUPS.values() for demo in group]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # Values that stay as they are in every language: names of programs and their functions, and formulas.
-NAMES = re.compile(r"^(mmsegmentation|HF evaluate|torchmetrics|scikit-learn|hszhao|segmentation-models-pytorch)\b|^[\d·/+() IoU]+。$")
+NAMES = re.compile(
+    r"^(mmsegmentation|HF evaluate|torchmetrics|scikit-learn|hszhao|segmentation-models-pytorch)\b|^[\d·/+() IoU]+。$"
+)
 
 languages = pytest.mark.parametrize("language", OTHERS)
 catalogues = pytest.mark.parametrize("name", CATALOGUES)
@@ -57,7 +59,9 @@ def fields_of(sentence: str) -> list[str]:
 
 def blocks(language: str, slug: str) -> list[str]:
     """Paragraphs and list items of a lesson."""
-    return [part for part in re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )", prose(language, slug).strip()) if part.strip()]
+    return [
+        part for part in re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )", prose(language, slug).strip()) if part.strip()
+    ]
 
 
 def kind_of(block: str) -> str:
@@ -96,7 +100,9 @@ def test_no_text_is_empty_or_dangling(language: str, name: str) -> None:
 @languages
 @catalogues
 def test_nothing_is_left_in_english(language: str, name: str) -> None:
-    left = [(p, t) for p, t in texts(language, name).items() if len(t) > 12 and not CHINESE.search(t) and not NAMES.match(t)]
+    left = [
+        (p, t) for p, t in texts(language, name).items() if len(t) > 12 and not CHINESE.search(t) and not NAMES.match(t)
+    ]
     assert left == []
 
 
@@ -104,7 +110,11 @@ def test_nothing_is_left_in_english(language: str, name: str) -> None:
 @catalogues
 def test_chinese_punctuation(language: str, name: str) -> None:
     """After a Chinese character stands a Chinese comma, colon or full stop."""
-    wrong = [(p, t) for p, t in texts(language, name).items() if re.search(r"[\u4e00-\u9fff][,;:?!]|[\u4e00-\u9fff]\.(\s|$)", t)]
+    wrong = [
+        (p, t)
+        for p, t in texts(language, name).items()
+        if re.search(r"[\u4e00-\u9fff][,;:?!]|[\u4e00-\u9fff]\.(\s|$)", t)
+    ]
     assert wrong == []
 
 
@@ -117,7 +127,11 @@ def test_lessons_have_the_same_shape(language: str, slug: str) -> None:
 
 @languages
 def test_terms_have_one_translation(language: str) -> None:
-    pairs = [((name, *path), text, texts(language, name)[path]) for name in CATALOGUES for path, text in texts("en", name).items()]
+    pairs = [
+        ((name, *path), text, texts(language, name)[path])
+        for name in CATALOGUES
+        for path, text in texts("en", name).items()
+    ]
     pairs += [
         ((slug, str(k)), *both)
         for slug in LESSONS
@@ -133,7 +147,9 @@ def test_terms_have_one_translation(language: str) -> None:
 
 
 def test_the_glossary_is_in_use_and_in_order() -> None:
-    everything = " ".join([text for name in CATALOGUES for text in texts("en", name).values()] + [prose("en", s) for s in LESSONS])
+    everything = " ".join(
+        [text for name in CATALOGUES for text in texts("en", name).values()] + [prose("en", s) for s in LESSONS]
+    )
     assert [term for term in GLOSSARY if not contains(term, everything)] == []
     assert list(GLOSSARY) == sorted(GLOSSARY)
     assert all(CHINESE.search(chosen) for chosen in GLOSSARY.values())
@@ -273,7 +289,11 @@ def test_every_path_asked_for_exists(language: str) -> None:
     """`text("captions", "nothing")` anywhere in demos/ finds its sentence; a path ends early where the rest is computed."""
     missing: list[str] = []
     for path, call in calls():
-        if name_of(call) not in ("text", "house", "find") or not call.args or ast.unparse(call.func).endswith("demo.text"):
+        if (
+            name_of(call) not in ("text", "house", "find")
+            or not call.args
+            or ast.unparse(call.func).endswith("demo.text")
+        ):
             continue
         slug = path.stem.removesuffix("_figures").replace("_", "-")
         names = [slug] if slug in CATALOGUES else ["labels", *(demo.slug for demo in DEMOS)]

@@ -305,7 +305,7 @@ class BigMatrix {
 class TableView {
   constructor(layer, stage) {
     const marked = new Set(layer.marked);
-    this.root = el('div', { class: 'gb-scroll' }, el('table', { class: 'gb-table', 'aria-label': layer.label },
+    this.root = el('div', { class: 'gb-scroll' }, el('table', { class: layer.columns.length > 2 && layer.rows.some(r => typeof r[r.length - 1] === 'string') ? 'gb-table gb-notes' : 'gb-table', 'aria-label': layer.label },
       el('thead', {}, el('tr', {}, ...layer.columns.map(c => el('th', { scope: 'col', text: c })))),
       el('tbody', {}, ...layer.rows.map((row, r) => el('tr', { class: marked.has(r) ? 'gb-marked' : undefined }, ...row.map((cell, i) =>
         typeof cell === 'string' ? el(i ? 'td' : 'th', { scope: i ? undefined : 'row', text: cell })

@@ -59,6 +59,7 @@ def show(result: Result, text: Text) -> DemoView:
         panes=tuple(panes),
         steps=len(result.steps),
         step_names=_step_names(result),
+        step=len(result.steps) // 4 if c.source == "clip" else 0,  # a frame in which something happens
         captions=(_caption(result, names, text),),
         tools=_tools(result, names, text) if painting is not None or c.predictor == "grabcut" else None,
         notes=tuple(error_sentence(note.code, note.fields, text.language) for note in result.pairs.notes)

@@ -82,7 +82,7 @@ def confusion_rows() -> Iterator[Row]:
         "torchmetrics multiclass_confusion_matrix",
         lambda: multiclass_confusion_matrix(*tensors, K, ignore_index=IGNORE),
         at_least=50,
-        repeats=3,
+        repeats=9,
     )
     yield versus(
         what,

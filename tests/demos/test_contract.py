@@ -180,7 +180,10 @@ def test_languages_show_the_same_numbers(demo: AnyDemo, preset: str) -> None:
     for language in LANGUAGES:
         header, arrays = decode(view_of(demo.slug, preset, language))
         own = ("raw", "text", "filled")
-        panel = [[{name: n[name] for name in own} | {"key": header["kinds"][n["n"]]["key"]} for n in step] for step in header["numbers"]]
+        panel = [
+            [{name: n[name] for name in own} | {"key": header["kinds"][n["n"]]["key"]} for n in step]
+            for step in header["numbers"]
+        ]
         tables, matrices = [], []
         for pane in header["scene"]["panes"]:
             for layer in pane["layers"]:
@@ -188,7 +191,16 @@ def test_languages_show_the_same_numbers(demo: AnyDemo, preset: str) -> None:
                     tables.append([[c["raw"] for c in row if isinstance(c, dict)] for row in layer["rows"]])
                 if layer["type"] == "matrix":
                     matrices.append((layer["texts"], arrays[layer["shade"]["$"]].tolist()))
-        seen.append((panel, tables, matrices, header["query"], header["script"], [a.shape for a in arrays if not isinstance(a, bytes)]))
+        seen.append(
+            (
+                panel,
+                tables,
+                matrices,
+                header["query"],
+                header["script"],
+                [a.shape for a in arrays if not isinstance(a, bytes)],
+            )
+        )
     assert all(other == seen[0] for other in seen[1:])
 
 
@@ -312,7 +324,9 @@ def test_filled_in_formulas_give_the_number(demo: AnyDemo, preset: str) -> None:
         if n.value is None or math.isnan(n.value):
             assert math.isnan(value), f"{n.key}: {n.filled} is not undefined"
         else:
-            assert math.isclose(value, n.value, rel_tol=1e-4, abs_tol=1e-9), f"{n.key} {n.item}: {n.filled} = {value}, not {n.value}"
+            assert math.isclose(value, n.value, rel_tol=1e-4, abs_tol=1e-9), (
+                f"{n.key} {n.item}: {n.filled} = {value}, not {n.value}"
+            )
         proved += 1
     assert proved >= 3
 
@@ -363,7 +377,9 @@ def printed_by(script: str) -> dict[str, Any]:
 
 
 @cases
-def test_the_exported_python_gives_the_same_numbers(demo: AnyDemo, preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exported_python_gives_the_same_numbers(
+    demo: AnyDemo, preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     script = demo.script(demo.presets[preset])
     assert decode(view_of(demo.slug, preset, "en"))[0]["script"] == script
@@ -375,7 +391,12 @@ def test_the_exported_python_runs_on_its_own(demo: AnyDemo) -> None:
     """In a process of its own, from the repository's root, without Gradio."""
     script = demo.script(demo.presets["start"]) + "import sys; assert 'gradio' not in sys.modules\n"
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     agrees(json.loads(done.stdout), whole_view(demo, demo.presets["start"]))
@@ -443,7 +464,15 @@ def of(key: str, value: float | None, item: str = "") -> Number:
 
 
 def test_json_has_no_nan_and_no_infinity() -> None:
-    numbers = (of("a", math.nan), of("b", None), of("c", math.inf), of("d", -math.inf), of("e", 0.1 + 0.2), of("f", 7), of("g", 1.0, "cup"))
+    numbers = (
+        of("a", math.nan),
+        of("b", None),
+        of("c", math.inf),
+        of("d", -math.inf),
+        of("e", 0.1 + 0.2),
+        of("f", 7),
+        of("g", 1.0, "cup"),
+    )
     answer = numbers_as_json(stub((numbers,)), Few())
     assert answer == {"numbers": {"a": None, "b": None, "c": "inf", "d": "-inf", "e": 0.1 + 0.2, "f": 7, "g[cup]": 1.0}}
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer

@@ -18,7 +18,9 @@ from demos.kit.text import LANGUAGES, Text
 from demos.page import build_app, page_head, page_theme
 
 DEMOS = [demo for group in GROUPS.values() for demo in group]
-MOST_BYTES = 208_000  # of the configuration of both pages with one demo: 166 kB when it was measured, and a quarter more
+MOST_BYTES = (
+    208_000  # of the configuration of both pages with one demo: 166 kB when it was measured, and a quarter more
+)
 PAGES = ["" if language == "en" else language for language in LANGUAGES]
 
 
@@ -109,7 +111,9 @@ def test_the_page_names_no_other_host(config: dict[str, Any]) -> None:
     assert config["stylesheets"] == []
     for c in config["components"]:
         if c["type"] in ("html", "markdown"):
-            text = " ".join(str(c["props"].get(name) or "") for name in ("value", "html_template", "css_template", "js_on_load"))
+            text = " ".join(
+                str(c["props"].get(name) or "") for name in ("value", "html_template", "css_template", "js_on_load")
+            )
             assert not re.findall(r"<(?:script|link|img|iframe)[^>]*https?:", text)
 
 

@@ -50,7 +50,9 @@ def test_components_have_the_controls_range(demo: Any, language: str) -> None:
             assert isinstance(component, KINDS[spec.kind])
         if spec.kind == "choice":
             assert [value for _, value in component.choices] == list(spec.options)
-            assert [label for label, _ in component.choices] == [text("controls", item.name, "options", o) for o in spec.options]
+            assert [label for label, _ in component.choices] == [
+                text("controls", item.name, "options", o) for o in spec.options
+            ]
         if spec.kind == "files":
             assert component.file_count == ("multiple" if spec.many else "single")
             assert component.value is None

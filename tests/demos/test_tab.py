@@ -107,7 +107,9 @@ def test_a_box_fills_its_control(events: dict[str, Any]) -> None:
     assert said(answer[len(DRAWN)])["scene"]["tools"]["box"] is True
 
 
-@pytest.mark.parametrize("data", [{"xyxy": []}, {"xyxy": "x"}, {"xyxy": [1, None, "a", 2]}, {"xyxy": [1e300] * 4}, {"xyxy": [5, 5, 5, 5]}])
+@pytest.mark.parametrize(
+    "data", [{"xyxy": []}, {"xyxy": "x"}, {"xyxy": [1, None, "a", 2]}, {"xyxy": [1e300] * 4}, {"xyxy": [5, 5, 5, 5]}]
+)
 def test_a_broken_box_is_one_sentence(events: dict[str, Any], data: dict[str, Any]) -> None:
     values = ["grabcut" if name == "predictor" else value for name, value in zip(NAMES, START, strict=True)]
     answer = function(events, "received")(event_of(data), "2", *values, *[False] * len(CHARTS))

@@ -10,7 +10,12 @@ from core.perception.segmentation_metrics import confusion_matrix
 
 @pytest.mark.parametrize(
     ("size", "center", "radii"),
-    [((480, 800), (400, 240), (290, 170)), ((20, 30), (15, 10), (8, 5)), ((9, 7), (3.5, 4.5), (2.2, 3.9)), ((5, 5), (-1, 2), (3, 3))],
+    [
+        ((480, 800), (400, 240), (290, 170)),
+        ((20, 30), (15, 10), (8, 5)),
+        ((9, 7), (3.5, 4.5), (2.2, 3.9)),
+        ((5, 5), (-1, 2), (3, 3)),
+    ],
 )
 def test_ellipse_is_a_loop_over_pixel_centres(size, center, radii):
     mask = ellipse_mask(size, center=center, radii=radii)
@@ -105,7 +110,9 @@ def test_one_frame_is_a_clip():
     assert (clip.targets[0] == clip.predictions[0]).all()
 
 
-@pytest.mark.parametrize("options", [{"frames": 0, "lag": 0}, {"frames": 1, "lag": -1}, {"frames": 1, "lag": 0, "size": (15, 99)}])
+@pytest.mark.parametrize(
+    "options", [{"frames": 0, "lag": 0}, {"frames": 1, "lag": -1}, {"frames": 1, "lag": 0, "size": (15, 99)}]
+)
 def test_clip_refuses(options):
     with pytest.raises(ValueError, match="needs frames"):
         drifting_shapes(**options)

@@ -92,19 +92,25 @@ def test_numbers_refuse(value: Any) -> None:
         checked(Sample, {"share": value})
 
 
-@pytest.mark.parametrize("value", [*[v for v in HOSTILE if v != []], "Left", "left ", 0], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize(
+    "value", [*[v for v in HOSTILE if v != []], "Left", "left ", 0], ids=lambda value: repr(value)[:20]
+)
 def test_choices_refuse(value: Any) -> None:
     with pytest.raises(ControlError, match="mode must be one of left, right"):
         checked(Sample, {"mode": value})
 
 
-@pytest.mark.parametrize("value", [*[v for v in HOSTILE if v is not True], 0, 1, "True"], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize(
+    "value", [*[v for v in HOSTILE if v is not True], 0, 1, "True"], ids=lambda value: repr(value)[:20]
+)
 def test_toggles_refuse(value: Any) -> None:
     with pytest.raises(ControlError, match="on must be true or false"):
         checked(Sample, {"on": value})
 
 
-@pytest.mark.parametrize("value", [True, 3, math.nan, [3], [None], {"path": 1, 2: 3}, object(), b"ab"], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize(
+    "value", [True, 3, math.nan, [3], [None], {"path": 1, 2: 3}, object(), b"ab"], ids=lambda value: repr(value)[:20]
+)
 def test_files_refuse(value: Any) -> None:
     with pytest.raises(ControlError, match="masks must be uploaded files"):
         checked(Sample, {"masks": value})
@@ -214,7 +220,11 @@ def test_any_query_opens_a_view(query: str) -> None:
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.dictionaries(st.sampled_from(["preset", "count", "share", "mode", "on", "masks", "lock", "step"]), st.text(max_size=30)))
+@given(
+    st.dictionaries(
+        st.sampled_from(["preset", "count", "share", "mode", "on", "masks", "lock", "step"]), st.text(max_size=30)
+    )
+)
 def test_wrong_values_in_a_link_leave_the_rest(said: dict[str, str]) -> None:
     preset, controls = from_query(Sample, urlencode({**said, "on": "1"}), presets=PRESETS)
     assert controls.on
@@ -226,8 +236,26 @@ def test_wrong_values_in_a_link_leave_the_rest(said: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["count=1e3", "count=99", "count=3.5", "share=nan", "share=inf", "mode=up", "on=yes", "preset=nowhere", "a=1&" * 100]
-    + ["count=" + "9" * 3000, "count=" + "9" * 5000, "%ff%fe=%00", "share=" + "9" * 4000, "count=٣٤", "x" * 100_000, "&=&=&;"],
+    [
+        "count=1e3",
+        "count=99",
+        "count=3.5",
+        "share=nan",
+        "share=inf",
+        "mode=up",
+        "on=yes",
+        "preset=nowhere",
+        "a=1&" * 100,
+    ]
+    + [
+        "count=" + "9" * 3000,
+        "count=" + "9" * 5000,
+        "%ff%fe=%00",
+        "share=" + "9" * 4000,
+        "count=٣٤",
+        "x" * 100_000,
+        "&=&=&;",
+    ],
 )
 def test_broken_links_open_the_start(query: str) -> None:
     assert from_query(Sample, query, presets=PRESETS) == ("start", Sample())

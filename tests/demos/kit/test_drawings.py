@@ -108,7 +108,10 @@ def test_a_size_that_asks_for_memory_is_refused_first() -> None:
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.text(max_size=60) | st.builds(lambda w, h, b: f"{w}x{h}:{packed(b)}", st.integers(0, 9), st.integers(0, 9), st.binary(max_size=90)))
+@given(
+    st.text(max_size=60)
+    | st.builds(lambda w, h, b: f"{w}x{h}:{packed(b)}", st.integers(0, 9), st.integers(0, 9), st.binary(max_size=90))
+)
 def test_whatever_is_sent_ends_in_labels_or_a_sentence(text: str) -> None:
     try:
         labels = read_painting(text, size=(3, 4))
@@ -133,7 +136,18 @@ def test_boxes_are_put_in_order_and_clipped(text: str, box: tuple[float, ...]) -
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1,2,1,2", "1,2,1.5,40", "nan,0,10,10", "inf,0,10,10", "1e3,0,10,10", "200,200,300,300"]
+    [
+        "",
+        "1,2,3",
+        "1,2,3,4,5",
+        "a,b,c,d",
+        "1,2,1,2",
+        "1,2,1.5,40",
+        "nan,0,10,10",
+        "inf,0,10,10",
+        "1e3,0,10,10",
+        "200,200,300,300",
+    ]
     + ["1, 2, 30, 40", "+1,2,30,40", "٣,0,10,10", "1,2,30,40\n", "1234567,0,10,10"],
 )
 def test_broken_boxes_are_refused(text: str) -> None:

@@ -154,7 +154,9 @@ def test_fingerprints_are_deaf_to_comments_docstrings_and_layout(tmp_path: Path)
     assert first == second
 
 
-@pytest.mark.parametrize("other", ["def f(x):\n    return x + 2\n", "def f(y):\n    return y + 1\n", "def f(x):\n    return x - 1\n"])
+@pytest.mark.parametrize(
+    "other", ["def f(x):\n    return x + 2\n", "def f(y):\n    return y + 1\n", "def f(x):\n    return x - 1\n"]
+)
 def test_fingerprints_hear_code(tmp_path: Path, other: str) -> None:
     first, second = prints(tmp_path, "def f(x):\n    return x + 1\n", other)
     assert first != second

@@ -89,17 +89,28 @@ def back(*layers: Layer, **options: Any) -> tuple[dict[str, Any], list[Any]]:
 
 
 CODES = np.arange(12, dtype=np.uint16).reshape(3, 4)
-VIEW = View("v", "V", solid(np.arange(36, dtype=np.uint8).reshape(12, 3)), np.zeros(12, np.uint8), (("one", "#FFFFFF", 1),))
+VIEW = View(
+    "v", "V", solid(np.arange(36, dtype=np.uint8).reshape(12, 3)), np.zeros(12, np.uint8), (("one", "#FFFFFF", 1),)
+)
 LAYERS: dict[str, Layer] = {
     "picture": Picture("a", "A", (b"\xff\xd8first", b"\x89PNGsecond!")),
-    "labels": Labels("a", "A", CODES, (VIEW,), hover=(Hover("h", np.arange(12, dtype=np.uint8), ("n",) * 12),), link="m"),
+    "labels": Labels(
+        "a", "A", CODES, (VIEW,), hover=(Hover("h", np.arange(12, dtype=np.uint8), ("n",) * 12),), link="m"
+    ),
     "boxes": Boxes("a", "A", np.array([[0, 1, 2, 3.5], [np.nan] * 4]), ("x", ""), ("truth",), dashed=True),
     "points": Points("a", "A", np.array([[[0.5, 0.5]], [[np.nan, 1]]]), ("p",)),
     "paths": Paths("a", "A", np.arange(12.0).reshape(2, 3, 2), grow=True),
     "ribbons": Ribbons("a", "A", np.arange(8.0).reshape(2, 4), np.array([1.0, 2.0])),
     "bars": Bars("a", "A", np.array([0.1, 0.9]), ("x", "y"), (("10 %", "90 %"),)),
     "matrix": Matrix(
-        "a", "A", np.zeros((2, 2), np.uint8), (("1", "2", "3", "4"),), ("r", "s"), ("c", "d"), codes=np.arange(4).reshape(2, 2), receipt=NUMBER
+        "a",
+        "A",
+        np.zeros((2, 2), np.uint8),
+        (("1", "2", "3", "4"),),
+        ("r", "s"),
+        ("c", "d"),
+        codes=np.arange(4).reshape(2, 2),
+        receipt=NUMBER,
     ),
     "table": Table("a", "A", ("k", "v"), (("row", NUMBER),), (0,)),
 }
@@ -145,15 +156,30 @@ def test_layers_come_back(name: str) -> None:
 
 def test_a_full_scene_comes_back() -> None:
     scene = Scene(
-        (Pane("p", "P", tuple(LAYERS.values()), 4, 3, Axes((0, 1), (0, 2), "x", "y", np.array([0.0, 1.0])), "side", "note"),),
+        (
+            Pane(
+                "p",
+                "P",
+                tuple(LAYERS.values()),
+                4,
+                3,
+                Axes((0, 1), (0, 2), "x", "y", np.array([0.0, 1.0])),
+                "side",
+                "note",
+            ),
+        ),
         steps=2,
         captions=("one", "two"),
         step_names=("a", "b"),
         step=1,
-        tools=Tools("p", True, True, ("k",), np.zeros((1, 3), np.uint8), np.zeros((3, 4), np.uint8), 0, (0, 0, 1, 1), "L"),
+        tools=Tools(
+            "p", True, True, ("k",), np.zeros((1, 3), np.uint8), np.zeros((3, 4), np.uint8), 0, (0, 0, 1, 1), "L"
+        ),
         notes=("n",),
     )
-    header, found = back(scene=scene, guesses=(Guess("q", ("a", "b"), 1, ("no", "yes"), "start"),), modes={"m": "x"}, script="print(1)")
+    header, found = back(
+        scene=scene, guesses=(Guess("q", ("a", "b"), 1, ("no", "yes"), "start"),), modes={"m": "x"}, script="print(1)"
+    )
     same(unpacked(header["scene"], found), scene)
     assert header["guesses"][0]["answer"] == 1
     assert header["modes"] == {"m": "x"}
@@ -192,7 +218,13 @@ def test_every_type_arrives_as_one_that_browsers_have(given_: str, sent: str) ->
 
 def test_types_that_no_browser_has_are_refused() -> None:
     """Better a failing test than a number that wraps around or a stage that stays empty."""
-    for array in (np.array([2**40]), np.array([1 + 2j]), np.array(["text"]), np.array([2**63], np.uint64), np.array([-(2**31) - 1])):
+    for array in (
+        np.array([2**40]),
+        np.array([1 + 2j]),
+        np.array(["text"]),
+        np.array([2**63], np.uint64),
+        np.array([-(2**31) - 1]),
+    ):
         with pytest.raises(ValueError, match="stage"):
             back(Bars("a", "A", array, ("x",)))
 
@@ -205,7 +237,12 @@ def test_the_browser_reads_every_type_that_is_sent() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(arrays(st.sampled_from([np.uint8, np.uint16, np.int32, np.float32]), array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=7)))
+@given(
+    arrays(
+        st.sampled_from([np.uint8, np.uint16, np.int32, np.float32]),
+        array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=7),
+    )
+)
 def test_arrays_come_back_and_lie_aligned(array: np.ndarray) -> None:
     value = encode(payload(LAYERS["picture"], Bars("a", "A", array, ("x",)), Bars("b", "B", array[::-1], ("x",))), TEXT)
     body = zlib.decompress(base64.b64decode(value))
@@ -243,7 +280,14 @@ def test_equal_arrays_made_on_the_fly_are_not_confused() -> None:
 
 @pytest.mark.parametrize(
     ("value", "raw", "text"),
-    [(0.5, 0.5, "0.5000"), (3, 3, "3"), (None, None, "–"), (float("nan"), None, "–"), (float("inf"), "inf", "∞"), (float("-inf"), "-inf", "−∞")],
+    [
+        (0.5, 0.5, "0.5000"),
+        (3, 3, "3"),
+        (None, None, "–"),
+        (float("nan"), None, "–"),
+        (float("inf"), "inf", "∞"),
+        (float("-inf"), "-inf", "−∞"),
+    ],
 )
 def test_undefined_and_infinite_numbers_have_no_nan_in_their_json(value: float | None, raw: Any, text: str) -> None:
     entry = number_entry(replace(NUMBER, value=value), TEXT)
@@ -347,7 +391,12 @@ def test_a_page_needs_nothing_else() -> None:
     page = static_page(encode(payload(*LAYERS.values()), TEXT), title="Title & more", language="zh")
     tags = tags_of(page)
     assert not {tag for tag, _ in tags} & {"link", "img", "iframe", "object", "embed", "base", "audio", "video"}
-    assert not [a for _, attributes in tags for a in attributes if a in ("src", "href", "srcset", "action") or a.startswith("on")]
+    assert not [
+        a
+        for _, attributes in tags
+        for a in attributes
+        if a in ("src", "href", "srcset", "action") or a.startswith("on")
+    ]
     assert set(re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", page)) <= {"http://www.w3.org"}
     assert not re.findall(r"@import|url\((?!\s*[\"']?(?:data:|#))", page)
     assert '<html lang="zh">' in page
@@ -359,7 +408,9 @@ def test_a_page_carries_its_value_unchanged() -> None:
     value = encode(payload(*LAYERS.values()), TEXT)
     page = static_page(value, title="T", language="en")
     opened = page.rsplit("<script>", 1)[1]
-    found = re.fullmatch(r'Glassbox\.open\(document\.getElementById\("gb-open"\),("[^"]+")\)</script></body></html>', opened)
+    found = re.fullmatch(
+        r'Glassbox\.open\(document\.getElementById\("gb-open"\),("[^"]+")\)</script></body></html>', opened
+    )
     assert found is not None
     assert json.loads(found[1]) == value
 

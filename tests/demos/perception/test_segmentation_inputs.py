@@ -48,7 +48,9 @@ def uploaded(truth: Any, prediction: Any = (), **options: Any) -> Controls:
         return (files,) if isinstance(files, str) else tuple(files)
 
     predictor = options.pop("predictor", "given")
-    return Controls(source="files", predictor=predictor, truth_files=paths(truth), prediction_files=paths(prediction), **options)
+    return Controls(
+        source="files", predictor=predictor, truth_files=paths(truth), prediction_files=paths(prediction), **options
+    )
 
 
 def refused(controls: Controls, code: str) -> None:
@@ -72,7 +74,9 @@ def test_every_combination_is_a_view_or_a_sentence(source: str, predictor: str) 
     try:
         result = DEMO.run(controls)
     except UploadError as error:
-        expected = "nothing_uploaded" if source == "files" else "one_picture_only" if source == "clip" else "photo_needed"
+        expected = (
+            "nothing_uploaded" if source == "files" else "one_picture_only" if source == "clip" else "photo_needed"
+        )
         assert error.code == expected
         assert all(error.sentence(language) for language in LANGUAGES)
     else:
@@ -123,7 +127,10 @@ def test_masks_are_read_as_they_were_saved(tmp_path: Path, kind: str) -> None:
 def test_several_files_are_one_data_set_in_natural_order(tmp_path: Path) -> None:
     frames = [np.full((3, 4), k, np.uint8) for k in range(3)]
     names = ("m2", "m10", "m1")  # by number: 1, 2, 10
-    truth = [grey(tmp_path / f"{name}.png", frame) for name, frame in zip(names, (frames[1], frames[2], frames[0]), strict=True)]
+    truth = [
+        grey(tmp_path / f"{name}.png", frame)
+        for name, frame in zip(names, (frames[1], frames[2], frames[0]), strict=True)
+    ]
     pairs = pairs_of(uploaded(truth))
     assert [int(frame[0, 0]) for frame in pairs.targets] == [0, 1, 2]
     assert codes(pairs) == ["prediction_is_truth"]
@@ -190,7 +197,12 @@ def test_an_ignored_label_is_no_class(tmp_path: Path) -> None:
     pairs = pairs_of(uploaded(grey(tmp_path / "t.png", labels)))
     assert pairs.num_classes == 3
     assert DEMO.run(uploaded(grey(tmp_path / "t.png", labels))).total.confusion.sum() == 11
-    assert pairs_of(uploaded(grey(tmp_path / "u.png", np.where(TRUTH == 1, 7, TRUTH).astype(np.uint8)), ignore_index=7)).num_classes == 3
+    assert (
+        pairs_of(
+            uploaded(grey(tmp_path / "u.png", np.where(TRUTH == 1, 7, TRUTH).astype(np.uint8)), ignore_index=7)
+        ).num_classes
+        == 3
+    )
 
 
 def test_wrong_files_are_told(tmp_path: Path) -> None:

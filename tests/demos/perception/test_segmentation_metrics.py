@@ -58,7 +58,10 @@ def test_four_mean_ious_of_the_worked_example(options: dict[str, str], value: fl
 
 def test_the_note_of_the_worked_example_is_true() -> None:
     """Both languages name the four values; they are what the switches give and what libraries print."""
-    values = {round(run(Controls(**WORKED, **o)).total.mean_iou, 4) for o in ({}, {"absent": "zero"}, {"absent": "one"}, {"predicted_only": "exclude"})}
+    values = {
+        round(run(Controls(**WORKED, **o)).total.mean_iou, 4)
+        for o in ({}, {"absent": "zero"}, {"absent": "one"}, {"predicted_only": "exclude"})
+    }
     assert values == {0.4, 0.5, 0.6, 0.6667}
     printed = {round(row.mean_iou, 4) for row in run(Controls(**WORKED)).table if row.mean_iou is not None}
     assert values <= printed
@@ -69,7 +72,12 @@ def test_the_note_of_the_worked_example_is_true() -> None:
 
 def test_no_convention_changes_a_pixel() -> None:
     first = run(Controls(**WORKED))
-    for options in ({"absent": "one"}, {"predicted_only": "exclude"}, {"background": "excluded"}, {"accumulation": "per_image"}):
+    for options in (
+        {"absent": "one"},
+        {"predicted_only": "exclude"},
+        {"background": "excluded"},
+        {"accumulation": "per_image"},
+    ):
         other = run(Controls(**WORKED, **options))
         assert (other.steps[0].confusion == first.steps[0].confusion).all()
         assert (other.codes[0] == first.codes[0]).all()
@@ -94,7 +102,9 @@ def test_a_data_set_is_not_the_mean_of_its_pictures(tmp_path: Path) -> None:
     truth[0, :5], truth[1, 0, 0] = 1, 1
     guess = truth.copy()
     guess[1, 0, 0], guess[1, 9, 9] = 0, 1
-    by_way = {way: uploaded(tmp_path, truth, guess, accumulation=way).total.mean_iou for way in ("dataset", "per_image")}
+    by_way = {
+        way: uploaded(tmp_path, truth, guess, accumulation=way).total.mean_iou for way in ("dataset", "per_image")
+    }
     assert by_way["per_image"] == pytest.approx((1 + (98 / 100 + 0) / 2) / 2)
     assert by_way["dataset"] == pytest.approx((148 / 150 + 50 / 52) / 2)
     result = uploaded(tmp_path, truth, guess)
@@ -194,8 +204,12 @@ def test_instances_may_be_written_in_the_mask(tmp_path: Path) -> None:
 def test_the_library_table_is_cores() -> None:
     result = run(Controls(**WORKED))
     pairs = result.pairs
-    expected = library_table(pairs.predictions, pairs.targets, num_classes=pairs.num_classes, ignore_index=pairs.ignore_index)
-    assert [(row.name, row.mean_iou, row.errors) for row in result.table] == [(row.name, row.mean_iou, row.errors) for row in expected]
+    expected = library_table(
+        pairs.predictions, pairs.targets, num_classes=pairs.num_classes, ignore_index=pairs.ignore_index
+    )
+    assert [(row.name, row.mean_iou, row.errors) for row in result.table] == [
+        (row.name, row.mean_iou, row.errors) for row in expected
+    ]
 
 
 def test_twelve_megapixels(tmp_path: Path) -> None:
@@ -227,11 +241,21 @@ def test_controls_admit_what_they_say() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(-20, 20), st.integers(-40, 40), st.integers(-40, 40), st.floats(0, 0.5), st.booleans())
-def test_degraded_truths_are_scored_as_core_degrades_them(grow: int, x: int, y: int, salt: float, everything: bool) -> None:
-    controls = Controls(source="ellipse", grow=grow, shift_x=x, shift_y=y, salt=salt, all_background=everything, extra="none")
+def test_degraded_truths_are_scored_as_core_degrades_them(
+    grow: int, x: int, y: int, salt: float, everything: bool
+) -> None:
+    controls = Controls(
+        source="ellipse", grow=grow, shift_x=x, shift_y=y, salt=salt, all_background=everything, extra="none"
+    )
     result = run(controls)
     expected = degrade(
-        result.pairs.targets[0], num_classes=2, erode=max(0, -grow), dilate=max(0, grow), shift=(x, y), salt=salt, all_background=everything
+        result.pairs.targets[0],
+        num_classes=2,
+        erode=max(0, -grow),
+        dilate=max(0, grow),
+        shift=(x, y),
+        salt=salt,
+        all_background=everything,
     )
     assert (result.pairs.predictions[0] == expected).all()
     assert 0 <= result.total.mean_iou <= 1

@@ -80,7 +80,10 @@ def test_codes_fit_their_tables(preset: str) -> None:
             if layer["type"] == "labels":
                 most = int(view.array(layer["codes"]).max())
                 assert all(len(view.array(v["colors"])) > most for v in layer["views"])
-                assert all(v["hatch"] is None or len(view.array(v["hatch"])) == len(view.array(v["colors"])) for v in layer["views"])
+                assert all(
+                    v["hatch"] is None or len(view.array(v["hatch"])) == len(view.array(v["colors"]))
+                    for v in layer["views"]
+                )
                 assert all(len(view.array(h["index"])) > most for h in layer["hover"])
                 assert all(int(view.array(h["index"]).max()) < len(h["names"]) for h in layer["hover"])
 
@@ -138,7 +141,9 @@ def test_the_tooltip_names_truth_and_prediction(preset: str) -> None:
     truth, prediction = view.layer("truth")["hover"]
     for y, x in ((0, 0), (codes.shape[0] // 2, codes.shape[1] // 2), (codes.shape[0] - 1, codes.shape[1] // 3)):
         t, p = pairs.targets[0][y, x], pairs.predictions[0][y, x]
-        assert truth["names"][view.array(truth["index"])[codes[y, x]]] == (names[t] if t != pairs.ignore_index else "ignored")
+        assert truth["names"][view.array(truth["index"])[codes[y, x]]] == (
+            names[t] if t != pairs.ignore_index else "ignored"
+        )
         assert prediction["names"][view.array(prediction["index"])[codes[y, x]]] == names[p]
 
 
@@ -151,7 +156,13 @@ def test_every_cell_lights_exactly_its_pixels(preset: str) -> None:
     matrix, codes = view.layer("confusion"), view.array(view.layer("truth")["codes"])
     lit = view.array(matrix["codes"])
     confusion = view.result.steps[0].confusion
-    assert matrix["link"] == view.layer("truth")["link"] == view.layer("prediction")["link"] == view.layer("errors")["link"] != ""
+    assert (
+        matrix["link"]
+        == view.layer("truth")["link"]
+        == view.layer("prediction")["link"]
+        == view.layer("errors")["link"]
+        != ""
+    )
     pairs = view.result.pairs
     for i, j in np.ndindex(lit.shape):
         chosen = codes == lit[i, j]
@@ -172,7 +183,14 @@ def test_cells_light_other_predictions_too(tmp_path: Path) -> None:
     truth, guess = np.array([[0, 1, 1, 0, 255]]), np.array([[0, 1, 255, 255, 1]])
     for name, labels in (("t", truth), ("p", guess)):
         Image.fromarray(labels.astype(np.uint8)).save(tmp_path / f"{name}.png")
-    view = Shown(Controls(source="files", predictor="given", truth_files=(str(tmp_path / "t.png"),), prediction_files=(str(tmp_path / "p.png"),)))
+    view = Shown(
+        Controls(
+            source="files",
+            predictor="given",
+            truth_files=(str(tmp_path / "t.png"),),
+            prediction_files=(str(tmp_path / "p.png"),),
+        )
+    )
     matrix = view.layer("confusion")
     assert matrix["columns"][-1] == "no class"
     codes, lit = view.array(view.layer("truth")["codes"]), view.array(matrix["codes"])
@@ -252,7 +270,11 @@ def test_curves_are_the_scores_of_the_steps() -> None:
     assert curves.shape == (3, len(steps), 2)
     for curve, values in zip(
         curves,
-        ([s.scores.mean_iou for s in steps], [s.cumulative_scores.mean_iou for s in steps], [s.scores.pixel_accuracy for s in steps]),
+        (
+            [s.scores.mean_iou for s in steps],
+            [s.cumulative_scores.mean_iou for s in steps],
+            [s.scores.pixel_accuracy for s in steps],
+        ),
         strict=True,
     ):
         assert (curve[:, 0] == np.arange(1, len(steps) + 1)).all()
@@ -300,7 +322,11 @@ def test_brush_and_picture_share_their_colours(tmp_path: Path, painter: str) -> 
         view = Shown(Controls(source="files", predictor="paint", truth_files=(str(tmp_path / "t.png"),)))
     else:
         Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(tmp_path / "photo.png")
-        view = Shown(Controls(source="files", predictor="degrade", painter="truth", photo=(str(tmp_path / "photo.png"),), classes=4))
+        view = Shown(
+            Controls(
+                source="files", predictor="degrade", painter="truth", photo=(str(tmp_path / "photo.png"),), classes=4
+            )
+        )
     tools = view.header["scene"]["tools"]
     worn = {name: rgb(color) for name, color, _ in view.layer("truth")["views"][0]["legend"]}
     brush = {name: tuple(c) for name, c in zip(tools["classes"], view.array(tools["colors"]).tolist(), strict=True)}
@@ -320,7 +346,10 @@ def test_only_grabcut_asks_for_a_box() -> None:
     ("controls", "modes"),
     [
         (Controls(), {"source": "coffee", "predictor": "degrade", "lag": "off", "painting": "none"}),
-        (Controls(source="clip", predictor="given"), {"source": "clip", "predictor": "given", "lag": "on", "painting": "none"}),
+        (
+            Controls(source="clip", predictor="given"),
+            {"source": "clip", "predictor": "given", "lag": "on", "painting": "none"},
+        ),
         (Controls(source="clip"), {"source": "clip", "predictor": "degrade", "lag": "off", "painting": "none"}),
     ],
 )

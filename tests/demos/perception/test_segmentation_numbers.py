@@ -44,7 +44,9 @@ def arithmetic(n: Number) -> float:
         )
     ),
 )
-def test_formulas_give_the_numbers_under_every_convention(absent: str, predicted_only: str, background: str, accumulation: Any) -> None:
+def test_formulas_give_the_numbers_under_every_convention(
+    absent: str, predicted_only: str, background: str, accumulation: Any
+) -> None:
     controls = Controls(
         **WORKED, absent=absent, predicted_only=predicted_only, background=background, accumulation=accumulation
     )
@@ -64,7 +66,9 @@ def test_formulas_give_the_numbers_of_clips(accumulation: Any) -> None:
 
 def test_ways_to_accumulate_differ() -> None:
     ways = ("dataset", "per_image", "per_image_and_class", "per_image_per_class")
-    values = [by_key(Controls(source="clip", predictor="given", lag=7, accumulation=way))["mean_iou"].value for way in ways]
+    values = [
+        by_key(Controls(source="clip", predictor="given", lag=7, accumulation=way))["mean_iou"].value for way in ways
+    ]
     assert len(set(values[:2])) == 2
     assert values[0] != values[2]
 
@@ -133,7 +137,9 @@ def test_extras_belong_to_single_pictures() -> None:
 def test_steps_tell_this_frame_and_all_up_to_it() -> None:
     steps = numbers_of(run(Controls(source="clip", predictor="given")))
     assert len(steps) == 48
-    frame, so_far = ([next(n for n in step if n.key == key).value for step in steps] for key in ("frame_miou", "cumulative_miou"))
+    frame, so_far = (
+        [next(n for n in step if n.key == key).value for step in steps] for key in ("frame_miou", "cumulative_miou")
+    )
     assert frame[0] == so_far[0] == 1.0  # the first frames are not late yet
     assert so_far[-1] == pytest.approx(by_key(Controls(source="clip", predictor="given"))["mean_iou"].value)
     assert len(set(frame)) > 20

@@ -109,7 +109,9 @@ def test_painted_predictions_are_reproduced() -> None:
         {"predictor": "given", "ignore_index": -1},
     ],
 )
-def test_uploads_are_reproduced_beside_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]) -> None:
+def test_uploads_are_reproduced_beside_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
     rng = np.random.default_rng(1)
     for name in ("truth", "guess"):
         Image.fromarray(rng.integers(0, 4, (20, 30), np.uint8)).save(tmp_path / f"{name}.png")
@@ -127,14 +129,21 @@ def test_uploads_are_reproduced_beside_their_files(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("predictor", ["grabcut", "kmeans", "watershed", "degrade", "paint"])
-def test_painted_truths_are_reproduced_beside_their_photograph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, predictor: str) -> None:
+def test_painted_truths_are_reproduced_beside_their_photograph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, predictor: str
+) -> None:
     picture = np.random.default_rng(4).integers(0, 60, (40, 50, 3), np.uint8)
     picture[10:30, 10:40] += 150
     Image.fromarray(picture).save(tmp_path / "photo.png")
     drawn = np.zeros((40, 50), np.uint8)
     drawn[10:30, 10:40] = 1
     controls = Controls(
-        source="files", photo=(str(tmp_path / "photo.png"),), truth_painted=write_painting(drawn), painter="truth", predictor=predictor, box="5,5,45,35"
+        source="files",
+        photo=(str(tmp_path / "photo.png"),),
+        truth_painted=write_painting(drawn),
+        painter="truth",
+        predictor=predictor,
+        box="5,5,45,35",
     )
     wanted = {n.key: n.value for n in numbers_of(run(controls))[-1]}
     monkeypatch.chdir(tmp_path)
@@ -151,12 +160,15 @@ def test_scripts_are_short_and_import_what_they_use() -> None:
 
 
 @pytest.mark.parametrize(
-    "hostile", ["x');import os;('", '";import os;"', "\n import os\n", "{__import__('os')}", "a\\", "\u2028", "日本語.png", "'''"]
+    "hostile",
+    ["x');import os;('", '";import os;"', "\n import os\n", "{__import__('os')}", "a\\", "\u2028", "日本語.png", "'''"],
 )
 def test_names_of_files_are_data(hostile: str) -> None:
     import ast
 
-    controls = replace(Controls(source="files", predictor="given"), truth_files=(f"/tmp/{hostile}",), photo=(f"C:\\{hostile}",))
+    controls = replace(
+        Controls(source="files", predictor="given"), truth_files=(f"/tmp/{hostile}",), photo=(f"C:\\{hostile}",)
+    )
     tree = ast.parse(script_of(controls))
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert modules == {"json", "numpy"}
