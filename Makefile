@@ -1,4 +1,4 @@
-# make run | test | bench | receipts | sabotage | screenshots | lock | clean      (options of the app: make run ARGS="--port 8000")
+# make run | test | bench | topic | receipts | goldens | sabotage | screenshots | lock | clean   (options of the app: make run ARGS="--port 8000")
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
 	"$$p" -c '$(SUITABLE)' 2>/dev/null && echo "$$p" && break; done)
 ORACLES := $(wildcard requirements-oracles.txt)
 
-.PHONY: run test check browser bench receipts sabotage screenshots lock clean
+.PHONY: run test check browser bench topic receipts goldens sabotage screenshots lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
@@ -26,8 +26,16 @@ check: $(VENV)/installed-test
 bench: $(VENV)/installed-test browser
 	$(BIN)/python -m tests.bench $(ARGS)
 
+# make topic TOPIC=systems/flash_attention TITLE="FlashAttention" ZH="..." (the Chinese title, if it is known already)
+topic: $(VENV)/installed-test
+	@$(BIN)/python -m demos.new_topic "$$TOPIC" "$$TITLE" "$$ZH"
+
 receipts: $(VENV)/installed-test
-	$(BIN)/python -m pytest --write-receipts tests/core tests/demos
+	$(BIN)/python -m pytest --write-receipts tests/core
+
+# Read the difference before you keep it. One topic: make goldens ARGS="-k flash-attention"
+goldens: $(VENV)/installed-test
+	$(BIN)/python -m pytest --write-goldens tests/demos/test_contract.py $(ARGS)
 
 sabotage: $(VENV)/installed-test
 	$(BIN)/python -m tests.sabotage $(ARGS)

@@ -65,7 +65,7 @@ def names_of(path: str, title: str, title_zh: str = "") -> dict[str, str]:
     title_zh = title_zh or f"{title}（初稿）"
     for given in (title, title_zh):
         if not 2 <= len(given) <= 60 or given != given.strip() or re.search(r'["\\{}<>\x00-\x1f]', given):
-            raise TopicError(f"a title is one line of 2 to 60 characters without quotes and brackets, got {given!r}")
+            raise TopicError(f'a title is one line of 2 to 60 characters without any of "\\{{}}<>, got {given!r}')
     if CHINESE.search(title) or not CHINESE.search(title_zh):
         raise TopicError(f"the first title is the English one, the second the Chinese, got {title!r} and {title_zh!r}")
     return {"group": group, "topic": topic, "slug": slug, "title": title, "title_zh": title_zh}

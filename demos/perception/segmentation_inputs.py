@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parents[2] / "assets"
 MAX_FRAMES = 120
+LEAST_SIDE = 16  # px of a photo that is worth segmenting
 PHOTOS = {"coffee": 5, "rocket": 2}  # bundled photographs with a truth drawn by hand: number of classes
 
 
@@ -135,6 +136,8 @@ def _uploaded(c: Controls) -> Pairs:
             raise UploadError("nothing_uploaded")
         size = (photo.rgb.shape[0], photo.rgb.shape[1])
         truth = read_painting(c.truth_painted, size=size) if c.truth_painted else np.zeros(size, np.uint8)
+        if truth.max() >= MOST_CLASSES:  # no brush of ours paints such labels
+            raise UploadError("drawing_broken")
         return Pairs((truth,), (), photo.rgb, max(c.classes, int(truth.max()) + 1), ignore, notes=photo.notes)
     files = c.prediction_files if c.predictor == "given" else ()
     first, second = _sequences(c.truth_files, files, c.palette[0] if c.palette else "", ignore, c.lossy)
@@ -161,6 +164,11 @@ def _count(first: MaskSequence, second: MaskSequence | None, ignore: int | None,
     most = max(
         int((frame if ignore is None else np.where(frame == ignore, 0, frame)).max(initial=0)) for frame in frames
     )
+    least = min(
+        int((frame if ignore is None else np.where(frame == ignore, 0, frame)).min(initial=0)) for frame in first.frames
+    )
+    if least < 0:
+        raise UploadError("label_out_of_range", name=name, label=least, limit=most)
     count = max(2, most + 1, len(first.names or ()))
     if count > MOST_CLASSES:
         raise UploadError("too_many_classes", name=name, count=count, limit=MOST_CLASSES)
@@ -217,6 +225,8 @@ def _segmented(pairs: Pairs, c: Controls) -> np.ndarray:
     """OpenCV's segments of the photo, named after the truth they overlap most."""
     assert pairs.photo is not None
     height, width = pairs.size
+    if min(height, width) < LEAST_SIDE:
+        raise UploadError("photo_too_small", limit=LEAST_SIDE)
     if c.predictor == "grabcut":
         box = read_box(c.box, size=pairs.size) if c.box else (width * 0.1, height * 0.1, width * 0.9, height * 0.9)
         if (box[2] - box[0]) * (box[3] - box[1]) >= 0.998 * width * height:
