@@ -75,11 +75,8 @@ def registered(source: str, *, group: str, topic: str) -> str:
     """demos/__init__.py with the topic at the end of its group; a new group stands where the teaching order has it."""
     tree = ast.parse(source)
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    (groups,) = [
-        node.value
-        for node in tree.body
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and re.match(r"GROUPS\b", ast.unparse(node))
-    ] or [None]
+    assigned = [node for node in tree.body if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    groups = next((node.value for node in assigned if re.match(r"GROUPS\b", ast.unparse(node))), None)
     if not imports or not isinstance(groups, ast.Dict) or not groups.keys:
         raise TopicError("demos/__init__.py must import its demos and name them in a dictionary GROUPS")
     keys = [str(ast.literal_eval(key)) for key in groups.keys if key is not None]

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias, cast
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from core.perception.label_maps import Labels, as_labels, check_num_classes, image_pair, refuse_labels
 
@@ -265,6 +264,9 @@ def name_segments(
     overlap = np.reshape(np.bincount(pairs, minlength=total * k), (total, k))
     names = overlap.argmax(axis=1)
     assigned = np.zeros(total, np.bool_)
+    # imported here, because it takes a noticeable part of the start-up
+    from scipy.optimize import linear_sum_assignment  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
     solve = cast("Callable[..., tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]", linear_sum_assignment)
     rows, columns = solve(overlap, maximize=True)
     shared = overlap[rows, columns] > 0

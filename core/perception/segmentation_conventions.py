@@ -176,7 +176,11 @@ def library_table(
         _row("sklearn_jaccard_auto", sklearn, _sklearn_auto(images, total, k, ignore_index), ignored=own),
         _row("sklearn_jaccard_labels", sklearn, _sklearn_labels(total), absent="zero", ignored=own),
         _row(
-            "semseg", ("hszhao/semseg", "4f274c3"), _semseg(images, k, ignore_index), absent="zero", ignored="relabel"
+            "semseg",
+            ("hszhao/semseg", "4f274c3"),
+            _semseg(images, matrices, k, ignore_index),
+            absent="zero",
+            ignored="relabel",
         ),
         _row("smp_macro", smp, smp_macro, absent="one", ignored="outside_only"),
         _row("smp_micro", smp, smp_micro, average="micro", ignored="outside_only"),
@@ -301,27 +305,25 @@ def _sklearn_labels(total: Counts) -> Answer:
     return scores.mean_iou, scores.iou, ()
 
 
-def _semseg(images: Images, k: int, ignore_index: int | None) -> Answer:
+def _semseg(images: Images, matrices: list[Counts], k: int, ignore_index: int | None) -> Answer:
     """util/util.py: ignored predictions are overwritten with the ignore label, which then equals the target.
 
     An ignore label inside 0..K-1 therefore counts as right; and np.histogram's last bin is closed, so that label K,
     as ignore label or as prediction, counts as class K - 1.
     """
     hits, predicted, true = (np.zeros(k, np.int64) for _ in range(3))
-    for p, t in images:
-        kept = p if ignore_index is None else np.where(t == ignore_index, np.int64(ignore_index), p.astype(np.int64))
-        hits += _closed_histogram(kept[kept == t], k)
-        predicted += _closed_histogram(kept, k)
-        true += _closed_histogram(t, k)
+    for (p, t), n in zip(images, matrices, strict=True):
+        hits += n[np.arange(k), np.arange(k)]
+        predicted += n[:, :k].sum(axis=0)
+        true += n.sum(axis=1)
+        counted = np.ones(t.shape, np.bool_) if ignore_index is None else t != ignore_index
+        if n[:, k:].any():
+            predicted[k - 1] += int(np.count_nonzero((p == k) & counted))
+        if ignore_index is not None and 0 <= ignore_index <= k:
+            for counts in (hits, predicted, true):
+                counts[min(ignore_index, k - 1)] += int(np.count_nonzero(~counted))
     iou: Floats = hits / (predicted + true - hits + 1e-10)
     return float(iou.mean()), iou, ()
-
-
-def _closed_histogram(labels: npt.NDArray[Any], k: int) -> Counts:
-    """np.histogram(labels, bins=arange(K + 1)): unit bins, the last one [K - 1, K] closed."""
-    counts = np.bincount(clip_labels(labels, k + 1).ravel(), minlength=k + 2).astype(np.int64)
-    counts[k - 1] += counts[k]
-    return counts[:k]
 
 
 def _smp(images: Images, matrices: list[Counts], k: int, ignore_index: int | None) -> tuple[Answer, Answer, Answer]:

@@ -229,9 +229,11 @@ def _segmented(pairs: Pairs, c: Controls) -> np.ndarray:
         raise UploadError("photo_too_small", limit=LEAST_SIDE)
     if c.predictor == "grabcut":
         box = read_box(c.box, size=pairs.size) if c.box else (width * 0.1, height * 0.1, width * 0.9, height * 0.9)
-        if (box[2] - box[0]) * (box[3] - box[1]) >= 0.998 * width * height:
-            raise UploadError("box_too_large")
-        segments = grabcut_segments(pairs.photo, box_xyxy=box)
+        share = (box[2] - box[0]) * (box[3] - box[1]) / (width * height)
+        try:
+            segments = grabcut_segments(pairs.photo, box_xyxy=box)
+        except ValueError as error:  # in the copy that is segmented the box fills the picture, or holds no pixel
+            raise UploadError("box_too_large" if share > 0.5 else "box_too_small") from error
     elif c.predictor == "kmeans":
         segments = kmeans_segments(pairs.photo, clusters=c.clusters, position_weight=0.5)
     else:

@@ -45,6 +45,7 @@ from demos.perception.segmentation_numbers import numbers_of
 from demos.perception.segmentation_script import script_of
 
 DEPTH_PIXELS = 2_100_000  # the worst-pixel map is left out above: a distance transform per class would take seconds
+DISTANCE_PIXELS = 4_000_000  # boundary F and Hausdorff distances are left out above, for the same reason
 TABLE_PIXELS = 30_000_000  # masks of all frames together above which the library table is left out
 
 
@@ -89,9 +90,9 @@ class Controls:
 class Boundary:
     class_id: int
     iou: BoundaryIoU
-    f_score: BoundaryFScore
-    hausdorff: HausdorffDistance
-    hausdorff95: HausdorffDistance
+    f_score: BoundaryFScore | None  # these three: None above DISTANCE_PIXELS
+    hausdorff: HausdorffDistance | None
+    hausdorff95: HausdorffDistance | None
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class Result:
         return (
             *(("table",) if self.pixels > TABLE_PIXELS else ()),
             *(("depth",) if single and self.pixels > DEPTH_PIXELS else ()),
+            *(("distances",) if self.boundary is not None and self.boundary.hausdorff is None else ()),
             *(("extra",) if not single and c.extra != "none" else ()),
         )
 
@@ -198,9 +200,12 @@ def _boundary(pairs: Pairs, c: Controls) -> Boundary:
     target, prediction = pairs.targets[0] == k, pairs.predictions[0] == k
     if pairs.ignore_index is not None:
         prediction &= pairs.targets[0] != pairs.ignore_index
+    band = boundary_iou(prediction, target, dilation_ratio=c.dilation_ratio)
+    if target.size > DISTANCE_PIXELS:
+        return Boundary(k, band, None, None, None)
     return Boundary(
         k,
-        boundary_iou(prediction, target, dilation_ratio=c.dilation_ratio),
+        band,
         boundary_f_score(prediction, target),
         hausdorff_distance(prediction, target),
         hausdorff_distance(prediction, target, percentile=95),

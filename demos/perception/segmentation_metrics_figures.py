@@ -318,7 +318,7 @@ def _boundary_layers(result: Result, text: Text) -> list[Layer]:
         )
     ]
     h = b.hausdorff
-    if h.start is not None and h.end is not None:
+    if h is not None and h.start is not None and h.end is not None:
         ends = np.array([[[h.start[0] + 0.5, h.start[1] + 0.5], [h.end[0] + 0.5, h.end[1] + 0.5]]])
         layers.append(Paths("hausdorff", text("layers", "hausdorff"), ends, colors=("error",), visible=shown))
     return layers
@@ -449,7 +449,7 @@ def _caption(result: Result, names: tuple[str, ...], text: Text) -> str:
 
 
 def _tools(result: Result, names: tuple[str, ...], text: Text) -> Tools:
-    pairs, painting = result.pairs, result.pairs.painting
+    painting = result.pairs.painting
     box = (
         tuple(float(v) for v in result.controls.box.split(","))
         if result.controls.predictor == "grabcut" and result.controls.box

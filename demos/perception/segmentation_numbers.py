@@ -132,38 +132,20 @@ def class_numbers(s: SegmentationScores, k: int, name: str) -> tuple[Number, ...
 def _boundary_numbers(b: Boundary | None) -> tuple[Number, ...]:
     if b is None:
         return ()
-    item = f"class:{b.class_id}"
-    iou, f = b.iou, b.f_score
-    return (
-        Number(
-            "boundary_iou",
-            iou.iou,
-            boundary_iou,
-            "intersection / union",
-            {"intersection": iou.intersection, "union": iou.union},
-            item=item,
-        ),
-        Number(
-            "boundary_f",
-            f.f_score,
-            boundary_f_score,
-            "2 · precision · recall / (precision + recall)" if f.precision + f.recall > 0 else "",
-            {"precision": f.precision, "recall": f.recall},
-            item=item,
-        ),
-        *(
-            Number(
-                key,
-                h.distance,
-                hausdorff_distance,
-                "max(there, back)",
-                {"there": h.prediction_to_target, "back": h.target_to_prediction},
-                unit="px",
-                item=item,
+    item, iou, f = f"class:{b.class_id}", b.iou, b.f_score
+    operands: dict[str, Any] = {"intersection": iou.intersection, "union": iou.union}
+    numbers = [Number("boundary_iou", iou.iou, boundary_iou, "intersection / union", operands, item=item)]
+    if f is not None:
+        formula = "2 · precision · recall / (precision + recall)" if f.precision + f.recall > 0 else ""
+        operands = {"precision": f.precision, "recall": f.recall}
+        numbers.append(Number("boundary_f", f.f_score, boundary_f_score, formula, operands, item=item))
+    for key, h in (("hausdorff", b.hausdorff), ("hausdorff95", b.hausdorff95)):
+        if h is not None:
+            operands = {"there": h.prediction_to_target, "back": h.target_to_prediction}
+            numbers.append(
+                Number(key, h.distance, hausdorff_distance, "max(there, back)", operands, unit="px", item=item)
             )
-            for key, h in (("hausdorff", b.hausdorff), ("hausdorff95", b.hausdorff95))
-        ),
-    )
+    return tuple(numbers)
 
 
 def _panoptic_numbers(result: Result) -> tuple[Number, ...]:

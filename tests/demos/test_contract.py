@@ -273,7 +273,7 @@ def test_every_number_comes_from_core(demo: AnyDemo, preset: str) -> None:
     assert {n.source.__module__.split(".")[0] for n in displayed(demo, preset)} == {"core"}
 
 
-OPERATORS: dict[type[ast.AST], Callable[..., float]] = {
+OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -281,7 +281,7 @@ OPERATORS: dict[type[ast.AST], Callable[..., float]] = {
     ast.Pow: operator.pow,
     ast.USub: operator.neg,
 }
-FUNCTIONS: dict[str, Callable[..., float]] = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "mean": lambda values: sum(values) / len(values) if values else math.nan,
     "sum": sum,
     "dot": lambda a, b: sum(x * y for x, y in zip(a, b, strict=True)),

@@ -46,7 +46,7 @@ def components(config: dict[str, Any], page: str) -> Iterator[dict[str, Any]]:
 def test_one_page_a_language(config: dict[str, Any]) -> None:
     assert [page[0] for page in config["pages"]] == PAGES
     counts = [sum(1 for _ in components(config, page)) for page in PAGES]
-    assert max(counts) - min(counts) <= 3  # the endpoint's button and answer are on the first page only
+    assert max(counts) - min(counts) <= 3 * len(DEMOS)  # endpoints' buttons and answers are on the first page only
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -80,7 +80,7 @@ def test_endpoints_take_the_controls_by_name(app: gr.Blocks, demo: Any) -> None:
     parameters = info["named_endpoints"][f"/{demo.slug}"]["parameters"]
     names = [parameter["parameter_name"] for parameter in parameters]
     assert names == list(vars(demo.presets["start"]))
-    assert all(parameter["parameter_has_default"] for parameter in parameters)
+    assert all(parameter.get("parameter_has_default") for parameter in parameters)
     assert len(info["named_endpoints"][f"/{demo.slug}"]["returns"]) == 1
 
 

@@ -14,7 +14,7 @@ from demos.kit.text import LANGUAGES
 from demos.panel import Panel
 
 DEMOS = [demo for group in GROUPS.values() for demo in group]
-KINDS = {"choice": gr.Radio, "toggle": gr.Checkbox, "files": gr.File, "drawn": gr.Textbox}
+KINDS: dict[str, type] = {"choice": gr.Radio, "toggle": gr.Checkbox, "files": gr.File, "drawn": gr.Textbox}
 
 demos = pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.slug)
 languages = pytest.mark.parametrize("language", LANGUAGES)
@@ -41,13 +41,13 @@ def test_every_control_is_laid_out_once(demo: Any, language: str) -> None:
 def test_components_have_the_controls_range(demo: Any, language: str) -> None:
     panel, text = built(demo, language), demo.text(language)
     for item in fields(demo.presets["start"]):
-        spec, component = spec_of(item), panel.controls[item.name]
+        spec = spec_of(item)
+        component: Any = panel.controls[item.name]
+        kind = {"number": gr.Slider if spec.slider else gr.Number, **KINDS}[spec.kind]
+        assert component.__class__ is kind
         assert component.elem_id == f"{demo.slug}--{item.name}"
         if spec.kind == "number":
-            assert isinstance(component, gr.Slider if spec.slider else gr.Number)
             assert (component.minimum, component.maximum, component.step) == (spec.low, spec.high, spec.step)
-        else:
-            assert isinstance(component, KINDS[spec.kind])
         if spec.kind == "choice":
             assert [value for _, value in component.choices] == list(spec.options)
             assert [label for label, _ in component.choices] == [

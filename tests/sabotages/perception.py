@@ -170,11 +170,16 @@ SABOTAGES = (
     ),
     Sabotage(MANY, "if t.size and (t.min() < 0 or t.max() >= k):", "if False:", "targets checked too late"),
     Sabotage(RULES, "if len(total) > 1:", "if len(total) > 0:", "mmseg's one-class histogram forgotten"),
-    Sabotage(RULES, "counts[k - 1] += counts[k]", "pass", "semseg's closed last bin forgotten"),
     Sabotage(
         RULES,
-        "hits += _closed_histogram(kept[kept == t], k)",
-        "hits += _closed_histogram(p[p == t], k)",
+        "predicted[k - 1] += int(np.count_nonzero((p == k) & counted))",
+        "pass",
+        "semseg's closed last bin forgotten",
+    ),
+    Sabotage(
+        RULES,
+        "for counts in (hits, predicted, true):",
+        "for counts in (predicted, true):",
         "semseg's relabelling forgotten",
     ),
     Sabotage(RULES, "+ 1e-10)", "+ 1e-3)", "semseg's epsilon"),
@@ -309,8 +314,8 @@ SABOTAGES = (
     Sabotage(BOUNDARY, "radius = math.ceil(", "radius = round(", "tolerance rounded to nearest"),
     Sabotage(
         BOUNDARY,
-        "p_matched = p_line & (_squared_distance_to(t_line) <= radius**2)",
-        "p_matched = p_line & (_squared_distance_to(t_line) < radius**2)",
+        "_squared_distances(line, other) <= radius**2",
+        "_squared_distances(line, other) < radius**2",
         "distance of exactly the radius misses",
     ),
     Sabotage(BOUNDARY, "if p_all else 1.0", "if p_all else 0.0", "empty outline has precision 0"),
@@ -336,9 +341,7 @@ SABOTAGES = (
         "percentile without interpolation",
     ),
     Sabotage(BOUNDARY, "return math.inf, None, None", "return math.nan, None, None", "one empty mask is NaN"),
-    Sabotage(
-        BOUNDARY, "np.rint(distance.astype(np.float64) ** 2)", "distance.astype(np.float64) ** 2", "float32 root kept"
-    ),
+    Sabotage(BOUNDARY, "return np.rint(chosen**2)", "return chosen**2", "float32 root kept"),
     Sabotage(BOUNDARY, "(int(x[at]), int(y[at])),", "(int(y[at]), int(x[at])),", "row and column swapped"),
     Sabotage(PANOPTIC, "if iou > 0.5:", "if iou >= 0.5:", "half is enough for a match"),
     Sabotage(PANOPTIC, " - pixels - on_void[p_id])", " - pixels)", "void stays in the union"),

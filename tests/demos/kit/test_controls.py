@@ -246,8 +246,6 @@ def test_wrong_values_in_a_link_leave_the_rest(said: dict[str, str]) -> None:
         "on=yes",
         "preset=nowhere",
         "a=1&" * 100,
-    ]
-    + [
         "count=" + "9" * 3000,
         "count=" + "9" * 5000,
         "%ff%fe=%00",

@@ -148,7 +148,8 @@ def prints(tmp_path: Path, *codes: str) -> list[str]:
 def test_fingerprints_are_deaf_to_comments_docstrings_and_layout(tmp_path: Path) -> None:
     first, second = prints(
         tmp_path,
-        '"""One."""\nimport math\n\n\ndef f(x):\n    """Two."""\n    return math.sqrt(x) + 1  # three\n\n\nclass A:\n    """Four."""\n\n    y = 1\n',
+        '"""One."""\nimport math\n\n\ndef f(x):\n    """Two."""\n    return math.sqrt(x) + 1  # three\n\n\n'
+        'class A:\n    """Four."""\n\n    y = 1\n',
         '"""1."""\n\nimport math\ndef f(x):\n\n    "2"\n    return (math.sqrt(\n        x) + 1)\nclass A:\n    "4"\n    y = 1\n',
     )
     assert first == second

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from core.perception.mask_degradation import degrade
 from core.perception.segmentation_conventions import library_table
 from demos.kit.controls import ControlError, checked
+from demos.kit.stage import Labels
 from demos.perception.segmentation_inputs import pairs_of
 from demos.perception.segmentation_metrics import DEMO, Boundary, Controls, Result, run
 
-WORKED: dict[str, Any] = {"source": "worked", "predictor": "given", "extra": "none"}
+WORKED = Controls(source="worked", predictor="given", extra="none")
 
 
 def stored(path: Path, array: np.ndarray) -> tuple[str]:
@@ -50,8 +51,8 @@ def uploaded(folder: Path, truth: np.ndarray, guess: np.ndarray, **options: Any)
         ({"background": "excluded"}, (0.6 + 1 + 0) / 3),
     ],
 )
-def test_four_mean_ious_of_the_worked_example(options: dict[str, str], value: float) -> None:
-    result = run(Controls(**WORKED, **options))
+def test_four_mean_ious_of_the_worked_example(options: dict[str, Any], value: float) -> None:
+    result = run(replace(WORKED, **options))
     assert result.total.mean_iou == pytest.approx(value, abs=1e-15)
     assert result.scores.pixel_accuracy == 0.7  # by hand: 7 of the 10 counted pixels, whatever the rule
 
@@ -59,11 +60,11 @@ def test_four_mean_ious_of_the_worked_example(options: dict[str, str], value: fl
 def test_the_note_of_the_worked_example_is_true() -> None:
     """Both languages name the four values; they are what the switches give and what libraries print."""
     values = {
-        round(run(Controls(**WORKED, **o)).total.mean_iou, 4)
+        round(run(replace(WORKED, **o)).total.mean_iou, 4)
         for o in ({}, {"absent": "zero"}, {"absent": "one"}, {"predicted_only": "exclude"})
     }
     assert values == {0.4, 0.5, 0.6, 0.6667}
-    printed = {round(row.mean_iou, 4) for row in run(Controls(**WORKED)).table if row.mean_iou is not None}
+    printed = {round(row.mean_iou, 4) for row in run(WORKED).table if row.mean_iou is not None}
     assert values <= printed
     for language in ("en", "zh"):
         note = DEMO.text(language)("presets", "libraries", "note")
@@ -71,14 +72,14 @@ def test_the_note_of_the_worked_example_is_true() -> None:
 
 
 def test_no_convention_changes_a_pixel() -> None:
-    first = run(Controls(**WORKED))
+    first = run(WORKED)
     for options in (
         {"absent": "one"},
         {"predicted_only": "exclude"},
         {"background": "excluded"},
         {"accumulation": "per_image"},
     ):
-        other = run(Controls(**WORKED, **options))
+        other = run(replace(WORKED, **options))
         assert (other.steps[0].confusion == first.steps[0].confusion).all()
         assert (other.codes[0] == first.codes[0]).all()
         assert [row.mean_iou for row in other.table] == [row.mean_iou for row in first.table]
@@ -189,20 +190,20 @@ def test_extras_come_one_at_a_time_and_only_for_single_pictures() -> None:
     assert clip.skipped == ("extra",)
 
 
+@pytest.mark.xfail(
+    reason="ids of instances are still taken for class numbers, of which there are too many", strict=True
+)
 def test_instances_may_be_written_in_the_mask(tmp_path: Path) -> None:
     truth = np.zeros((8, 8), np.int32)
     truth[:3, :3], truth[:3, 5:], truth[5:, :3] = 1001, 1002, 2001
-    result = None
-    try:
-        result = uploaded(tmp_path, truth, truth, extra="panoptic", instances="ids")
-    except ValueError as error:
-        assert str(error)
-    if result is not None and result.panoptic is not None:
-        assert result.panoptic.pq == 1
+    result = uploaded(tmp_path, truth, truth, extra="panoptic", instances="ids")
+    assert result.panoptic is not None
+    assert result.panoptic.pq == 1
+    assert result.pairs.num_classes == 3
 
 
 def test_the_library_table_is_cores() -> None:
-    result = run(Controls(**WORKED))
+    result = run(WORKED)
     pairs = result.pairs
     expected = library_table(
         pairs.predictions, pairs.targets, num_classes=pairs.num_classes, ignore_index=pairs.ignore_index
@@ -223,7 +224,7 @@ def test_twelve_megapixels(tmp_path: Path) -> None:
     assert result.worst is None
     assert result.skipped == ("depth",)
     scene = DEMO.show(result, DEMO.text("en")).scene
-    codes = next(layer for layer in scene.panes[0].layers if layer.key == "truth").codes  # type: ignore[union-attr]
+    codes = next(layer.codes for layer in scene.panes[0].layers if isinstance(layer, Labels) and layer.key == "truth")
     assert codes.size <= 2_100_000
     assert "4000×3000" in scene.panes[0].note
     assert (scene.panes[0].width, scene.panes[0].height) == (4000, 3000)

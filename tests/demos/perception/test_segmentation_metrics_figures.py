@@ -379,7 +379,7 @@ def test_two_hundred_and_fifty_four_classes_stay_readable(tmp_path: Path) -> Non
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("name", DEMO.charts)
 def test_charts_are_complete(language: str, name: str) -> None:
-    figure = DEMO.charts[name](shown("start").result, DEMO.text(language))
+    figure: Any = DEMO.charts[name](shown("start").result, DEMO.text(language))
     assert len(figure.data) >= 4
     assert all(np.isfinite(np.asarray(trace.y, float)).all() for trace in figure.data)
     assert figure.layout.template.to_plotly_json() == {} or figure.layout.template.layout.to_plotly_json() == {}
@@ -388,7 +388,7 @@ def test_charts_are_complete(language: str, name: str) -> None:
 
 def test_bars_are_the_classes_scores() -> None:
     result = shown("start").result
-    figure = DEMO.charts["classes"](result, EN)
+    figure: Any = DEMO.charts["classes"](result, EN)
     for trace, key in zip(figure.data, ("iou", "dice", "accuracy", "precision"), strict=True):
         assert np.asarray(trace.y) == pytest.approx(getattr(result.scores, key), rel=1e-6)
         assert list(trace.x) == list(class_names(result, EN))
@@ -396,7 +396,7 @@ def test_bars_are_the_classes_scores() -> None:
 
 def test_circles_lie_on_their_lines() -> None:
     """What was counted on real masks is what the closed form says."""
-    figure = DEMO.charts["collapse"](shown("start").result, EN)
+    figure: Any = DEMO.charts["collapse"](shown("start").result, EN)
     lines = {trace.legendgroup: trace for trace in figure.data if trace.mode == "lines"}
     circles = {trace.legendgroup: trace for trace in figure.data if trace.mode == "markers"}
     assert set(lines) == set(circles) == {"pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou"}
@@ -407,9 +407,9 @@ def test_circles_lie_on_their_lines() -> None:
 
 def test_the_guess_is_computed() -> None:
     (guess,) = guesses_of(EN)
-    numbers = {n.key: n.value for n in DEMO.numbers(run(DEMO.presets["background"]))[0]}
+    numbers = {n.key: float(n.value or 0) for n in DEMO.numbers(run(DEMO.presets["background"]))[0]}
     keys = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
-    assert guess.answer == int(np.argmax([numbers[key] for key in keys]))
+    assert guess.answer == max(range(4), key=lambda k: numbers[keys[k]])
     assert guess.options == tuple(EN("numbers", key, "label") for key in keys)
     for key, reveal in zip(keys, guess.reveal, strict=True):
         assert reveal.endswith(f"= {format_value(numbers[key])}")

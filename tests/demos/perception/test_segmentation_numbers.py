@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -14,7 +15,7 @@ from demos.kit.numbers import Number
 from demos.perception.segmentation_metrics import DEMO, Controls, collapse_of, run
 from demos.perception.segmentation_numbers import LISTED, class_numbers, collapse_numbers, mean_of, numbers_of
 
-WORKED = {"source": "worked", "predictor": "given", "extra": "none"}
+WORKED = Controls(source="worked", predictor="given", extra="none")
 
 
 def by_key(controls: Controls, step: int = -1) -> dict[str, Number]:
@@ -47,8 +48,8 @@ def arithmetic(n: Number) -> float:
 def test_formulas_give_the_numbers_under_every_convention(
     absent: str, predicted_only: str, background: str, accumulation: Any
 ) -> None:
-    controls = Controls(
-        **WORKED, absent=absent, predicted_only=predicted_only, background=background, accumulation=accumulation
+    controls = replace(
+        WORKED, absent=absent, predicted_only=predicted_only, background=background, accumulation=accumulation
     )
     for n in by_key(controls).values():
         assert n.value is not None
@@ -74,12 +75,12 @@ def test_ways_to_accumulate_differ() -> None:
 
 
 def test_conventions_are_named() -> None:
-    n = by_key(Controls(**WORKED, absent="one", predicted_only="exclude", background="excluded"))["mean_iou"]
+    n = by_key(replace(WORKED, absent="one", predicted_only="exclude", background="excluded"))["mean_iou"]
     assert n.convention == "dataset.one.only_exclude.excluded"
 
 
 def test_a_row_of_the_class_table() -> None:
-    result = run(Controls(**WORKED))
+    result = run(WORKED)
     iou, dice, accuracy, precision = class_numbers(result.scores, 0, "background")
     assert [n.key for n in (iou, dice, accuracy, precision)] == ["iou", "dice", "accuracy", "precision"]
     assert iou.filled == "2 / (4 + 3 − 2)"
@@ -92,10 +93,10 @@ def test_a_row_of_the_class_table() -> None:
 
 @pytest.mark.parametrize(("absent", "value"), [("zero", 0.0), ("one", 1.0)])
 def test_an_absent_class_shows_its_convention_and_no_division(absent: str, value: float) -> None:
-    iou, *_ = class_numbers(run(Controls(**WORKED, absent=absent)).scores, 4, "class 4")
+    iou, *_ = class_numbers(run(replace(WORKED, absent=absent)).scores, 4, "class 4")
     assert iou.value == value
     assert iou.formula == ""
-    left_out, *_ = class_numbers(run(Controls(**WORKED)).scores, 4, "class 4")
+    left_out, *_ = class_numbers(run(WORKED).scores, 4, "class 4")
     assert left_out.value is not None
     assert math.isnan(left_out.value)
 
