@@ -152,7 +152,8 @@ def _squared_distances(points: Flags, goal: Flags) -> npt.NDArray[np.float64]:
     if not goals.size:
         return np.full(int(np.count_nonzero(points)), np.inf)
     if len(goals) * DENSE < goal.size:
-        from scipy import spatial  # here, because importing it takes a noticeable part of the start-up
+        # imported here, because it takes a noticeable part of the start-up
+        from scipy import spatial  # pyright: ignore[reportMissingTypeStubs]
 
         library: Any = spatial  # SciPy has no types
         nearest: npt.NDArray[np.float64] = library.KDTree(goals).query(np.argwhere(points))[0]

@@ -37,7 +37,6 @@ TORCH = "torch"  # concurrency_id of every event that runs a model, with concurr
 CONCURRENCY = 2  # other events at the same time, each event on its own count
 QUEUE = 64  # waiting events before a visitor is told to come back: two classes of thirty
 DELETE_CACHE = (600, 3600)  # look every ten minutes, delete files that are an hour old (seconds)
-MAX_IMAGE_PIXELS = 20_000_000  # Pillow warns above and refuses twice as many
 SESSIONS = 512  # visitors whose gr.State is kept
 
 # All of /gradio_api/ that the page, gradio_client and MCP use. What is not here does not exist, so a route that a later
@@ -132,7 +131,9 @@ def launch(
     import PIL.Image
     from starlette.middleware import Middleware
 
-    PIL.Image.MAX_IMAGE_PIXELS = MAX_IMAGE_PIXELS
+    from demos.kit.uploads import MAX_DECODE_PIXELS
+
+    PIL.Image.MAX_IMAGE_PIXELS = MAX_DECODE_PIXELS  # Pillow refuses twice as many, our readers as many
     _limit_threads(options.threads)
     if options.mcp and importlib.util.find_spec("mcp") is None:
         sys.exit("--mcp needs the package mcp: install Glassbox with the extra 'mcp' (README.md, Endpoints).")

@@ -18,6 +18,7 @@ import pytest
 
 from demos.kit import server
 from demos.kit.server import Guard, Options, hidden, launch, parse_options
+from demos.kit.uploads import MAX_DECODE_PIXELS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -87,7 +88,7 @@ def test_configuration_of_the_launch(blocks: gr.Blocks, client: httpx.Client) ->
     assert blocks._queue.sleep_when_free == 0.01
     assert blocks._queue.ANALYTICS_MAX_EVENTS == 1
     assert blocks._queue.cached_event_analytics_summary == {"functions": {}}
-    assert PIL.Image.MAX_IMAGE_PIXELS == server.MAX_IMAGE_PIXELS
+    assert PIL.Image.MAX_IMAGE_PIXELS == MAX_DECODE_PIXELS
 
 
 def test_page_carries_head_and_css(client: httpx.Client) -> None:

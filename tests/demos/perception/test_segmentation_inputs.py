@@ -282,7 +282,7 @@ def test_a_photograph_is_fitted_to_its_masks_or_refused(photo: str, tmp_path: Pa
         ("0,0,600,400", "box_too_large"),
         ("-10,-10,999,999", "box_too_large"),
         ("0.4,0,600,399.7", "box_too_large"),  # a pixel of the copy that is segmented is wider than what is left
-        ("10.3,10.3,11.4,11.4", "box_too_small"),
+        ("10.4,10.4,11.5,11.5", "box_too_small"),
         ("1,1,2", "drawing_broken"),
         ("5,5,5.5,5.5", "drawing_broken"),
         ("nan,0,1,1", "drawing_broken"),

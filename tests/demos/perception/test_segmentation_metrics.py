@@ -158,6 +158,7 @@ def test_boundary_scores_leave_ignored_pixels_out(tmp_path: Path) -> None:
     result = uploaded(tmp_path, truth, guess, class_id=1)
     assert result.boundary is not None
     assert result.boundary.iou.iou == 1
+    assert result.boundary.hausdorff is not None
     assert result.boundary.hausdorff.distance == 0
 
 

@@ -278,7 +278,7 @@ def test_curves_are_the_scores_of_the_steps() -> None:
         strict=True,
     ):
         assert (curve[:, 0] == np.arange(1, len(steps) + 1)).all()
-        assert (curve[:, 1] == np.float32(values)).all()
+        assert (curve[:, 1] == np.asarray(values, np.float32)).all()
     assert (view.array(view.panes["time"]["axes"]["cursor"]) == np.arange(1, 49)).all()
 
 
