@@ -108,7 +108,7 @@ def _connect(
             assert demo.drawing is not None
             said = (event._data or {}).get(part, "")
             if isinstance(said, list):
-                said = ",".join(f"{v:g}" for v in said if isinstance(v, (int, float)))
+                said = ",".join(f"{v:.2f}" for v in said if isinstance(v, (int, float)))
             target = demo.drawing(kind, dict(zip(names, values, strict=False)))
             changed = [str(said) if name == target else value for name, value in zip(names, values, strict=False)]
             kept = [str(said) if name == target else gr.skip() for name in drawn]

@@ -229,7 +229,7 @@ class ListPane {
     this.root = el('section', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('h3', { text: pane.title }));
     this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : l.type === 'table' ? new TableView(l, stage) : new BarsView(l, stage));
-    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); });
+    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proof = pane.layers[i].receipt; if (proof) this.root.append(el('button', { type: 'button', class: 'gb-proof', text: stage.text.receipt, on: { click: () => stage.showReceipt(proof) } })); });
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
   }
   async ready() {}

@@ -64,22 +64,24 @@ def format_value(value: float | int | None, unit: str = "") -> str:
     """What the reader sees: "–" for undefined, integers whole, thousands set apart, everything else to four significant decimals.
 
     >>> format_value(0.53846153), format_value(1234567), format_value(float("nan")), format_value(12.5, "px")
-    ('0.5385', '1 234 567', '–', '12.50 px')
+    ('0.5385', '1\u202f234\u202f567', '–', '12.50 px')
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float) and math.isinf(value):
         text = "∞" if value > 0 else "−∞"
     elif isinstance(value, int):
-        text = f"{value:,}".replace(",", " ")
+        text = f"{value:,}".replace(",", "\u202f")
     elif abs(value) >= 1000:
-        text = f"{value:,.1f}".replace(",", " ")
+        text = f"{value:,.1f}".replace(",", "\u202f")
     elif abs(value) >= 10:
         text = f"{value:.2f}"
     elif value != 0 and abs(value) < 1e-3:
         text = f"{value:.2e}"
     else:
         text = f"{value:.4f}"
+        if text.lstrip("-") == "1.0000" and abs(value) < 1:  # nearly perfect is not perfect
+            text = f"{value:.9f}".rstrip("0") if abs(value) < 1 - 1e-9 else "1 − " + f"{1 - abs(value):.0e}"
     text = text.replace("-", "−")
     return f"{text} {unit}".rstrip()
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from core.perception.example_masks import MaskPair, drifting_shapes, ellipse_mask, worked_example
 from core.perception.mask_degradation import degrade
+from core.perception.panoptic_quality import classes_of_ids
 from core.perception.photo_segmentation import grabcut_segments, kmeans_segments, name_segments, watershed_segments
 from core.perception.pixel_codes import MOST_CLASSES
-from demos.kit.drawings import read_box, read_painting
+from demos.kit.drawings import MAX_PIXELS, read_box, read_painting
 from demos.kit.mask_sequences import MaskSequence, read_mask_sequence, read_mask_sequence_pair
 from demos.kit.palettes import Palette, read_palette
 from demos.kit.upload_errors import Note, UploadError, display_name
@@ -43,6 +44,9 @@ class Pairs:
     times: np.ndarray | None = None  # (T,) seconds
     notes: tuple[Note, ...] = ()
     painting: np.ndarray | None = None  # (H, W) uint8: the map that the brush works on
+    ids: tuple[np.ndarray, np.ndarray] | None = (
+        None  # (H, W) each: instance ids of target and prediction, if the files hold them
+    )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -59,10 +63,14 @@ def pairs_of(c: Controls) -> Pairs:
     """
     pairs = _truth(c)
     pairs = _with_prediction(pairs, c)
+    if c.predictor != "given":
+        pairs = replace(pairs, ids=None)
     if c.painter == "truth" and c.source == "files" and not c.truth_files:
         pairs = replace(pairs, painting=pairs.targets[0].astype(np.uint8))
     elif c.predictor == "paint":
         pairs = replace(pairs, painting=pairs.predictions[0].astype(np.uint8))
+    if pairs.painting is not None and pairs.painting.size > MAX_PIXELS:
+        raise UploadError("too_large_to_paint", limit=MAX_PIXELS // 1_000_000)
     if c.background == "ignored":
         void = 255 if pairs.ignore_index is None else pairs.ignore_index
         dropped = tuple(np.where(t == 0, np.asarray(void).astype(_holding(t, void)), t) for t in pairs.targets)
@@ -141,6 +149,11 @@ def _uploaded(c: Controls) -> Pairs:
         return Pairs((truth,), (), photo.rgb, max(c.classes, int(truth.max()) + 1), ignore, notes=photo.notes)
     files = c.prediction_files if c.predictor == "given" else ()
     first, second = _sequences(c.truth_files, files, c.palette[0] if c.palette else "", ignore, c.lossy)
+    ids = None
+    if c.instances == "ids":
+        ids = (first.frames[0], (second or first).frames[0])
+        first = replace(first, frames=tuple(classes_of_ids(frame) for frame in first.frames))
+        second = second and replace(second, frames=tuple(classes_of_ids(frame) for frame in second.frames))
     notes = (*first.notes, *(note for note in (second.notes if second else ()) if note not in first.notes))
     pairs = Pairs(
         first.frames,
@@ -152,6 +165,7 @@ def _uploaded(c: Controls) -> Pairs:
         first.palette,
         first.times,
         notes + (photo.notes if photo else ()),
+        ids=ids,
     )
     if len({frame.shape for frame in pairs.targets}) > 1:
         raise UploadError("sizes_vary")

@@ -213,9 +213,9 @@ def _boundary(pairs: Pairs, c: Controls) -> Boundary:
 
 
 def _panoptic(pairs: Pairs, c: Controls) -> PanopticQuality:
-    """Every class but the background, by instances: connected pieces, or ids written as class·1000 + instance."""
-    if c.instances == "ids":
-        parts = [decode_instance_ids(m) for m in (pairs.predictions[0], pairs.targets[0])]
+    """Every class but the background, by instances: ids if the files hold them, else connected pieces of a class."""
+    if pairs.ids is not None:
+        parts = [decode_instance_ids(ids) for ids in reversed(pairs.ids)]
     else:
         options = {"num_classes": pairs.num_classes, "ignore_index": pairs.ignore_index, "void_classes": (0,)}
         parts = [connected_instances(m, **options) for m in (pairs.predictions[0], pairs.targets[0])]

@@ -34,7 +34,7 @@ from demos.kit.stage import (
 from demos.kit.text import Text
 from demos.kit.theme import CATEGORIES, ROLES, class_colors, magnitude_colors, rgb
 from demos.kit.upload_errors import error_sentence
-from demos.perception.segmentation_numbers import class_numbers, collapse_numbers
+from demos.perception.segmentation_numbers import class_numbers, collapse_numbers, matrix_number, worst_rows
 
 if TYPE_CHECKING:
     from demos.perception.segmentation_metrics import Result
@@ -358,6 +358,7 @@ def _matrix(result: Result, shown: Compact, names: tuple[str, ...], text: Text) 
         text("layers", "prediction"),
         np.where(linked < 0, 65535, linked).astype(np.int32),
         "confusion",
+        matrix_number(result, names),
     )
     return Pane("confusion", text("matrix", "title"), (layer,), place="side", note=text("matrix", "note"))
 
@@ -414,6 +415,9 @@ def _classes(result: Result, names: tuple[str, ...], text: Text) -> Pane:
             collapse,
         ),
     )
+    if result.worst is not None and result.worst.regions:
+        titles = tuple(text("worst", key) for key in ("spot", "error", "depth"))
+        tables += (Table("worst", text("worst", "title"), titles, worst_rows(result, names)),)
     return Pane("classes", "", tables, place="below", note=note)
 
 
@@ -443,9 +447,7 @@ def _caption(result: Result, names: tuple[str, ...], text: Text) -> str:
     if not np.isfinite(alive).any():
         return text("captions", "nothing")
     worst = int(np.argmin(alive))
-    return text(
-        "captions", "worst", name=names[worst], iou=format_value(float(s.iou[worst])), count=str(int(s.counted.sum()))
-    )
+    return text("captions", "worst", name=names[worst], count=str(int(s.counted.sum())))
 
 
 def _tools(result: Result, names: tuple[str, ...], text: Text) -> Tools:

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.perception.boundary_metrics import boundary_f_score, boundary_iou, hausdorff_distance
+from core.perception.error_regions import worst_errors
+from core.perception.normalized_confusion import normalized_confusion
 from core.perception.panoptic_quality import panoptic_quality
 from core.perception.segmentation_accumulation import accumulate_scores, frame_scores
-from core.perception.segmentation_metrics import SegmentationScores, background_collapse, segmentation_scores
+from core.perception.segmentation_metrics import (
+    SegmentationScores,
+    background_collapse,
+    confusion_matrix,
+    segmentation_scores,
+)
 from demos.kit.numbers import Number
 
 if TYPE_CHECKING:
@@ -178,3 +185,29 @@ def collapse_numbers(c: Collapse) -> tuple[tuple[Number, Number], ...]:
         )
         for key, form in forms.items()
     )
+
+
+def matrix_number(result: Result, names: tuple[str, ...]) -> Number:
+    """What vouches for the cells of the confusion matrix: their sum, or one of the shares."""
+    matrix, k, per = result.steps[-1].cumulative, result.pairs.num_classes, result.controls.normalize
+    cells = [int(v) for v in matrix.ravel()]
+    if per == "counts":
+        operands = {"cells": cells} if len(cells) <= LISTED else {}
+        return Number("count", sum(cells), confusion_matrix, "sum(cells)", operands)
+    shares = normalized_confusion(matrix[:, : k + 1], per="target" if per == "target" else "prediction")
+    best = int(np.argmax(np.diagonal(matrix)))
+    whole = int((matrix[best] if per == "target" else matrix[:, best]).sum())
+    operands = {"cell": int(matrix[best, best]), "line": whole}
+    item = f"{names[best]} → {names[best]}"
+    return Number("share", float(shares[best, best]), normalized_confusion, "cell / line", operands, item=item)
+
+
+def worst_rows(result: Result, names: tuple[str, ...]) -> tuple[tuple[str | Number, ...], ...]:
+    """The worst spots: number in the picture, truth → prediction, distance."""
+    assert result.worst is not None
+    rows: list[tuple[str | Number, ...]] = []
+    for i, region in enumerate(result.worst.regions, 1):
+        called = names[region.predicted_class] if 0 <= region.predicted_class < len(names) else "–"
+        depth = Number("depth", region.depth, worst_errors, unit="px", item=str(i))
+        rows.append((str(i), f"{names[region.target_class]} → {called}", depth))
+    return tuple(rows)

@@ -15,6 +15,12 @@ PHOTO = "core/perception/photo_segmentation.py"
 
 SABOTAGES = (
     Sabotage(
+        PANOPTIC,
+        "values < divisor, values, values // divisor",
+        "values <= divisor, values, values // divisor",
+        "the first object of class 1 is taken for a class",
+    ),
+    Sabotage(
         LABELS,
         "if np.iinfo(labels.dtype).max < num_classes:",
         "if np.iinfo(labels.dtype).max < num_classes - 1:",

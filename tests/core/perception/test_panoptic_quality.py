@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torchmetrics.detection import PanopticQuality as TorchmetricsPanopticQuality
 
-from core.perception.panoptic_quality import connected_instances, decode_instance_ids, panoptic_quality
+from core.perception.panoptic_quality import (
+    classes_of_ids,
+    connected_instances,
+    decode_instance_ids,
+    panoptic_quality,
+)
 from tests.oracles import segmentation as oracle
 
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -191,3 +196,16 @@ def test_cityscapes_ids():
         decode_instance_ids(given_ids, divisor=0)
     with pytest.raises(ValueError, match=r"\(H, W\)"):
         decode_instance_ids(given_ids[0])
+
+
+@given(st.lists(st.integers(-5, 40_000), min_size=1, max_size=60), st.integers(1, 2000))
+def test_classes_of_ids_are_those_of_the_decoded_instances(values, divisor):
+    ids = np.array([values])
+    decoded, classes = decode_instance_ids(ids, divisor=divisor)
+    got = classes_of_ids(ids, divisor=divisor)
+    assert [classes.get(int(i), 0) for i in decoded[0]] == [max(0, int(c)) for c in got[0]]
+
+
+def test_a_divisor_of_ids_is_positive():
+    with pytest.raises(ValueError, match="divisor"):
+        classes_of_ids(np.zeros((1, 1), int), divisor=0)

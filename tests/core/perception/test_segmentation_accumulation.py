@@ -128,8 +128,11 @@ def test_frames_add_up_and_never_change(seed, count, receipt):
         seen = slice(0, step.index + 1)
         both = oracle.class_scores(np.stack(predictions[seen]), np.stack(targets[seen]), 5)[0]
         alone = oracle.class_scores(p, t, 5)[0]
-        for got, expected in ((step.cumulative_scores, both), (step.scores, alone)):
-            receipt(frame_scores, "mean_iou", got.mean_iou, oracle.nanmean(expected), reference="sets of pixels")
+        for key, got, expected in (
+            ("cumulative_miou", step.cumulative_scores, both),
+            ("frame_miou", step.scores, alone),
+        ):
+            receipt(frame_scores, key, got.mean_iou, oracle.nanmean(expected), reference="sets of pixels")
     assert steps[-1].cumulative_scores.mean_iou == segmentation_scores(total).mean_iou
 
 

@@ -191,9 +191,6 @@ def test_extras_come_one_at_a_time_and_only_for_single_pictures() -> None:
     assert clip.skipped == ("extra",)
 
 
-@pytest.mark.xfail(
-    reason="ids of instances are still taken for class numbers, of which there are too many", strict=True
-)
 def test_instances_may_be_written_in_the_mask(tmp_path: Path) -> None:
     truth = np.zeros((8, 8), np.int32)
     truth[:3, :3], truth[:3, 5:], truth[5:, :3] = 1001, 1002, 2001
