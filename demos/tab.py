@@ -108,7 +108,7 @@ def _connect(
             assert demo.drawing is not None
             said = (event._data or {}).get(part, "")
             if isinstance(said, list):
-                said = ",".join(f"{v:.2f}" for v in said if isinstance(v, (int, float)))
+                said = ",".join(_plain(v) for v in said if isinstance(v, (int, float)))
             target = demo.drawing(kind, dict(zip(names, values, strict=False)))
             changed = [str(said) if name == target else value for name, value in zip(names, values, strict=False)]
             kept = [str(said) if name == target else gr.skip() for name in drawn]
@@ -144,6 +144,11 @@ def _connect(
 
         panel.sections[name].expand(open_chart, controls, [panel.opened[name], panel.plots[name]], **quiet)
         panel.sections[name].collapse(lambda: False, None, panel.opened[name], **quiet)
+
+
+def _plain(value: float) -> str:
+    """A coordinate without an exponent: 70, 10.25."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _endpoint(demo: Demo[Any, Any], controls: list[Any]) -> None:

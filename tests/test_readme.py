@@ -14,7 +14,7 @@ from packaging.version import Version
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-MAKE_ONLY = {".venv", "assets/receipts.json", "assets/screenshot.png"}  # made by `make`
+MAKE_ONLY = {".venv"}  # made by `make`
 ENDINGS = r"\.(py|md|txt|json|js|css|toml|png|jpg|yml)$"
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import string
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from demos.kit.controls import spec_of
 from demos.kit.numbers import Number
 from demos.kit.stage import Matrix, Table
 from demos.kit.text import LANGUAGES, TEXT, Text, catalogue, prose
+from demos.kit.uploads import UploadError
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = [language for language in LANGUAGES if language != "en"]
@@ -158,8 +159,8 @@ def test_the_glossary_is_in_use_and_in_order() -> None:
 # -- nothing on screen is without a word ---------------------------------------------------------------------------------
 
 
-def displayed(demo: Demo[Any, Any], preset: str, text: Text) -> Iterator[Number]:
-    result = seen(demo.slug, preset)
+def displayed(demo: Demo[Any, Any], controls: Any, text: Text) -> Iterator[Number]:
+    result = seen(demo.slug, controls)
     for step in demo.numbers(result):
         yield from step
     for pane in demo.show(result, text).scene.panes:
@@ -171,9 +172,23 @@ def displayed(demo: Demo[Any, Any], preset: str, text: Text) -> Iterator[Number]
 
 
 @cache
-def seen(slug: str, preset: str) -> Any:
+def seen(slug: str, controls: Any) -> Any:
     demo = next(demo for demo in DEMOS if demo.slug == slug)
-    return demo.run(demo.presets[preset])
+    return demo.run(controls)
+
+
+def views(demo: Demo[Any, Any]) -> Iterator[Any]:
+    """Every preset, and the opening view with each option of each choice that works without an upload."""
+    yield from demo.presets.values()
+    start = demo.presets["start"]
+    for item in fields(start):
+        for option in spec_of(item).options:
+            changed = replace(start, **{item.name: option})
+            try:
+                seen(demo.slug, changed)
+            except UploadError:
+                continue
+            yield changed
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -208,7 +223,7 @@ def test_every_preset_and_chart_has_its_words(demo: Demo[Any, Any], language: st
 @demos
 def test_every_displayed_number_has_a_label_a_help_and_its_convention(demo: Demo[Any, Any], language: str) -> None:
     text = demo.text(language)
-    numbers = {(n.key, n.convention) for preset in demo.presets for n in displayed(demo, preset, text)}
+    numbers = {(n.key, n.convention) for controls in views(demo) for n in displayed(demo, controls, text)}
     for key, convention in numbers:
         assert text("numbers", key, "label")
         assert text("numbers", key, "help")

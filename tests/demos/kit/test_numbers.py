@@ -51,7 +51,7 @@ def given_number(formula: str, operands: dict[str, Any], value: float | int | No
         (0.00099, "", "9.90e−04"),
         (1.0, "", "1.0000"),
         (12.345, "px", "12.35 px"),
-        (0.99999, "", "1.0000"),
+        (0.99999, "", "0.99999"),
     ],
 )
 def test_values_read(value: float | None, unit: str, text: str) -> None:
