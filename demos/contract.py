@@ -34,6 +34,7 @@ class View:
 
     scene: Scene
     modes: Mapping[str, str] = field(default_factory=dict)  # which optional controls belong to this view
+    items: Mapping[str, str] = field(default_factory=dict)  # names, in this view, of the numbers' items
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,7 @@ def rendered(demo: Demo[Any, Any], language: str, preset: str, controls: Any) ->
             preset=preset if controls == demo.presets[preset] else "",
             presets={name: text("presets", name, "name") for name in demo.presets},
             modes=view.modes,
+            items=view.items,
             script=demo.script(controls),
             guesses=demo.guesses(text),
         ),

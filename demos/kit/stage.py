@@ -321,11 +321,11 @@ class Payload:
     title: str
     scene: Scene
     numbers: tuple[tuple[Number, ...], ...]  # one tuple for the whole view, or one a step
-    groups: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())  # unused group names are not drawn
     query: str = ""
     preset: str = ""
     presets: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
     modes: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
+    items: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())  # item of a number -> its name here
     script: str = ""
     guesses: tuple[Guess, ...] = ()
     message: str = ""
@@ -374,6 +374,7 @@ def encode(payload: Payload, text: Text) -> str:
     def number(value: Number) -> dict[str, Any]:
         """What all numbers of one kind share (label, source, receipt) is written once."""
         entry = number_entry(value, text)
+        entry["item"] = payload.items.get(value.item, entry["item"])
         own = {name: entry.pop(name) for name in ("item", "text", "raw", "filled")}
         identity = json.dumps(entry, sort_keys=True)
         if identity not in known:

@@ -72,7 +72,7 @@ def show(result: Result, text: Text) -> DemoView:
         "lag": "on" if c.source == "clip" and c.predictor == "given" else "off",
         "painting": "truth" if only_photo else "none",
     }
-    return DemoView(scene, modes)
+    return DemoView(scene, modes, {f"class:{k}": name for k, name in enumerate(names)})
 
 
 def class_names(result: Result, text: Text) -> tuple[str, ...]:

@@ -14,8 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tests.browser import Watch, open_browser
@@ -24,10 +27,10 @@ from tests.visitors import FIRST_ROOM, Endpoint, percentile, storm
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGE = ".gb-stage[data-ready]"  # appears with the first picture; the attribute counts pictures
 FIRST_INPUT = ".gb-left input, .gb-left button"
-SLIDER = ".gb-left input[type=range]:visible"
+SLIDER = "#segmentation-metrics--shift_x input[type=range]"  # every press gives values that nobody asked for before
 ENDPOINTS: tuple[Endpoint, ...] = (FIRST_ROOM,)  # what thirty people ask at once
 CLIP = f"?tab={FIRST_ROOM.name}&preset=clip"  # a view with many steps
-LOADS, STEPS, CHANGES, CLIENTS, CALLS = 3, 100, 20, 30, 3
+LOADS, STEPS, CHANGES, STROKES, CLIENTS, CALLS = 3, 100, 20, 12, 30, 3
 
 # From the key to the painted frame, without the idle wait for the screen's next frame (up to 17 ms).
 STEP_TIMES = """async ([stage, key, times]) => {
@@ -93,6 +96,10 @@ def measure() -> Iterator[Budget]:
             page.goto(url)
             page.wait_for_selector(STAGE)
             yield from _changing(page)
+            page.goto(f"{url}?tab={FIRST_ROOM.name}&preset=background&predictor=paint")
+            page.wait_for_selector(STAGE)
+            yield from _painting(page)
+            yield from _large_masks(browser, url)
             for endpoint in ENDPOINTS:
                 seconds = storm(url, endpoint, clients=CLIENTS, calls=CALLS)
                 yield Budget(f"{CLIENTS} people at once, {endpoint.name}: p95", percentile(seconds, 0.95), "s", 3)
@@ -147,7 +154,7 @@ def _changing(page: Page) -> Iterator[Budget]:
     for change in range(CHANGES + 3):
         before = page.locator(STAGE).first.get_attribute("data-ready")
         start = time.perf_counter()
-        page.keyboard.press("ArrowLeft" if change % 2 else "ArrowRight")
+        page.keyboard.press("ArrowRight")
         page.wait_for_function(
             "([stage, old]) => document.querySelector(stage).dataset.ready !== old", arg=[STAGE, before]
         )
@@ -155,6 +162,52 @@ def _changing(page: Page) -> Iterator[Budget]:
             seconds.append(time.perf_counter() - start)
     yield Budget("control to recomputed picture: median", 1000 * median(seconds), "ms", 300)
     yield Budget("control to recomputed picture: p95", 1000 * percentile(seconds, 0.95), "ms", 300)
+
+
+def _painting(page: Page) -> Iterator[Budget]:
+    """From the end of a stroke to the picture with its new numbers."""
+    sheet, seconds = page.locator(".gb-strokes"), []
+    for stroke in range(STROKES + 2):
+        box = sheet.bounding_box()
+        assert box is not None
+        before = page.locator(STAGE).first.get_attribute("data-ready")
+        x = box["x"] + box["width"] * (0.1 + 0.8 * stroke / (STROKES + 2))
+        page.mouse.move(x, box["y"] + box["height"] * 0.2)
+        page.mouse.down()
+        page.mouse.move(x, box["y"] + box["height"] * 0.6, steps=5)
+        page.mouse.up()
+        page.wait_for_function(
+            "([stage, old]) => document.querySelector(stage).dataset.ready !== old", arg=[STAGE, before]
+        )
+        if stroke >= 2:
+            seconds.append(float(page.locator(STAGE).first.get_attribute("data-repaint") or "nan"))
+    yield Budget("brush stroke to repainted picture: median", median(seconds), "ms", 300)
+    yield Budget("brush stroke to repainted picture: p95", percentile(seconds, 0.95), "ms", 300)
+
+
+def _large_masks(browser: Browser, url: str) -> Iterator[Budget]:
+    """A pair of 12-megapixel masks: from the drop of the second file to the picture with its numbers."""
+    blocks = np.kron(np.random.default_rng(0).integers(0, 19, (30, 40), dtype=np.uint8), np.ones((100, 100), np.uint8))
+    seconds = []
+    with TemporaryDirectory() as folder:
+        for turn in range(LOADS):
+            files = Path(folder) / f"truth{turn}.png", Path(folder) / f"prediction{turn}.png"
+            Image.fromarray(np.roll(blocks, turn, axis=0)).save(files[0])
+            Image.fromarray(np.roll(blocks, turn + 15, axis=1)).save(files[1])
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto(f"{url}?tab={FIRST_ROOM.name}&source=files&predictor=given")
+            page.locator(f"#{FIRST_ROOM.name}--truth_files input[type=file]").set_input_files(files[0])
+            page.wait_for_selector(f"{STAGE}:not([aria-busy])")
+            page.wait_for_timeout(1500)
+            before = page.locator(STAGE).first.get_attribute("data-ready")
+            start = time.perf_counter()
+            page.locator(f"#{FIRST_ROOM.name}--prediction_files input[type=file]").set_input_files(files[1])
+            page.wait_for_function(
+                "([stage, old]) => document.querySelector(stage).dataset.ready !== old", arg=[STAGE, before]
+            )
+            seconds.append(time.perf_counter() - start)
+            page.close()
+    yield Budget("12-megapixel pair, upload to picture: median", median(seconds), "s", 1)
 
 
 @contextmanager
