@@ -45,11 +45,15 @@ def shown(page: Page, slug: str) -> list[str]:
     return stage_of(page, slug).locator(".gb-numbers .gb-value").all_inner_texts()
 
 
-def expected(demo: Demo[Any, Any], controls: Any, *, step: int = 0) -> list[str]:
-    return [format_value(n.value, n.unit) for n in demo.numbers(demo.run(controls))[step]]
+def expected(demo: Demo[Any, Any], controls: Any, *, step: int | None = None) -> list[str]:
+    """The texts of the panel at a step; without one, at the step that the view opens with."""
+    result = demo.run(controls)
+    if step is None:
+        step = demo.show(result, demo.text("en")).scene.step
+    return [format_value(n.value, n.unit) for n in demo.numbers(result)[step]]
 
 
-def expect_numbers(page: Page, demo: Demo[Any, Any], controls: Any, *, step: int = 0) -> None:
+def expect_numbers(page: Page, demo: Demo[Any, Any], controls: Any, *, step: int | None = None) -> None:
     """The panel shows what `run` computes, now or soon."""
     values = stage_of(page, demo.slug).locator(".gb-numbers .gb-value")
     expect(values).to_have_text(expected(demo, controls, step=step), timeout=WAIT)

@@ -82,6 +82,7 @@ def test_keyboard_alone(fresh_page) -> None:
     page.keyboard.press("6")
     expect(stage.locator("[data-preset=clip]")).to_have_attribute("aria-pressed", "true", timeout=WAIT)
     tab_to(".gb-scrubber input")
+    page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     expect(stage).to_have_attribute("data-step", "1")
     tab_to(".gb-number")
