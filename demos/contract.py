@@ -15,7 +15,8 @@ import gradio as gr
 from demos.kit import stage
 from demos.kit.controls import ControlError, checked, is_content, nearest_preset, to_query
 from demos.kit.numbers import Number
-from demos.kit.stage import Guess, Payload, Scene
+from demos.kit.scene import Guess, Scene
+from demos.kit.stage import Payload
 from demos.kit.text import Text
 from demos.kit.uploads import UploadError, error_sentence
 

@@ -20,6 +20,8 @@ SOURCES = (ASSETS / "SOURCES.md").read_text(encoding="utf-8")
 MODULES = sorted(path for top in ("core", "demos") for path in (ROOT / top).rglob("*.py") if path.name != "__init__.py")
 # Modules that have no public behaviour of their own: they are the inside of a reader, and tested as that reader.
 TESTED_AS = {
+    "demos/kit/scene.py": "tests/demos/kit/test_stage.py",
+    "demos/perception/segmentation_tables_figures.py": "tests/demos/perception/test_segmentation_metrics_figures.py",
     "demos/kit/upload_errors.py": "tests/demos/kit/test_uploads.py",
     "demos/kit/mask_files.py": "tests/demos/kit/test_masks.py",
     "demos/kit/palettes.py": "tests/demos/kit/test_masks.py",

@@ -18,7 +18,7 @@ from demos import GROUPS
 from demos.contract import Demo
 from demos.kit.controls import spec_of
 from demos.kit.numbers import Number
-from demos.kit.stage import Matrix, Table
+from demos.kit.scene import Matrix, Table
 from demos.kit.text import LANGUAGES, TEXT, Text, catalogue, prose
 from demos.kit.uploads import UploadError
 

@@ -40,9 +40,10 @@ from demos.contract import Demo
 from demos.kit.controls import choice, drawn, files, number, toggle
 from demos.panel import Panel
 from demos.perception.segmentation_inputs import Pairs, pairs_of
-from demos.perception.segmentation_metrics_figures import class_chart, collapse_chart, guesses_of, show
+from demos.perception.segmentation_metrics_figures import show
 from demos.perception.segmentation_numbers import numbers_of
 from demos.perception.segmentation_script import script_of
+from demos.perception.segmentation_tables_figures import class_chart, collapse_chart, guesses_of
 
 DEPTH_PIXELS = 2_100_000  # the worst-pixel map is left out above: a distance transform per class would take seconds
 DISTANCE_PIXELS = 4_000_000  # boundary F and Hausdorff distances are left out above, for the same reason

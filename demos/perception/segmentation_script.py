@@ -77,7 +77,7 @@ def _inputs(c: Controls, imports: set[str], body: list[str]) -> None:
             for p in (
                 given,
                 drawn,
-                f"ignore_index={ignore if ignore is not None else -1}, classes={c.classes}, lossy={c.lossy}",
+                f"ignore_index={ignore if ignore is not None else -1}, classes={c.classes}, lossy={c.lossy}, instances={c.instances!r}",
             )
             if p
         ]
@@ -144,13 +144,15 @@ def _extra(c: Controls, imports: set[str]) -> list[str]:
             '    numbers["hausdorff"] = hausdorff_distance(mine, truth).distance',
             '    numbers["hausdorff95"] = hausdorff_distance(mine, truth, percentile=95).distance',
         ]
-    imports.add(
-        "from core.perception.panoptic_quality import connected_instances, decode_instance_ids, panoptic_quality"
-    )
-    parts = "decode_instance_ids(m)" if c.instances == "ids" else "connected_instances(m, void_classes=(0,), **options)"
+    if c.source == "files" and c.predictor == "given" and c.instances == "ids":  # ids that the files themselves hold
+        imports.add("from core.perception.panoptic_quality import decode_instance_ids, panoptic_quality")
+        parts = "[decode_instance_ids(ids) for ids in reversed(pair.ids)]"
+    else:
+        imports.add("from core.perception.panoptic_quality import connected_instances, panoptic_quality")
+        parts = "[connected_instances(m, void_classes=(0,), **options) for m in (predictions[0], targets[0])]"
     return [
         "if len(targets) == 1:",
-        f"    mine, truth = [{parts} for m in (predictions[0], targets[0])]",
+        f"    mine, truth = {parts}",
         "    quality = panoptic_quality(*mine, *truth)",
         "    numbers.update(pq=quality.pq, sq=quality.sq, rq=quality.rq)",
     ]

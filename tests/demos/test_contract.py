@@ -28,7 +28,8 @@ from demos import GROUPS
 from demos.contract import Demo, View, attempt, computed, content_names, numbers_as_json, rendered
 from demos.kit.controls import Spec, checked, defaults_are_given, from_query, nearest_preset, number, spec_of, to_query
 from demos.kit.numbers import Number, load_receipts, source_fingerprint
-from demos.kit.stage import Matrix, Scene, Table, decode
+from demos.kit.scene import Matrix, Scene, Table
+from demos.kit.stage import decode
 from demos.kit.text import LANGUAGES, Text
 from demos.kit.upload_errors import UploadError
 

@@ -22,7 +22,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from core.perception.segmentation_metrics import segmentation_scores
 from demos.kit import stage
 from demos.kit.numbers import Number
-from demos.kit.stage import (
+from demos.kit.scene import (
     Axes,
     Bars,
     Boxes,
@@ -33,7 +33,6 @@ from demos.kit.stage import (
     Matrix,
     Pane,
     Paths,
-    Payload,
     Picture,
     Points,
     Ribbons,
@@ -41,15 +40,18 @@ from demos.kit.stage import (
     Table,
     Tools,
     View,
+    jpeg,
+    solid,
+)
+from demos.kit.stage import (
+    Payload,
     decode,
     encode,
     head,
     item_text,
-    jpeg,
     message_only,
     number_entry,
     script,
-    solid,
     static_page,
     style,
 )

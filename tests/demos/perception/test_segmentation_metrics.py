@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.perception.mask_degradation import degrade
 from core.perception.segmentation_conventions import library_table
 from demos.kit.controls import ControlError, checked
-from demos.kit.stage import Labels
+from demos.kit.scene import Labels
 from demos.perception.segmentation_inputs import pairs_of
 from demos.perception.segmentation_metrics import DEMO, Boundary, Controls, Result, run
 

@@ -17,7 +17,8 @@ from demos.kit.stage import decode
 from demos.kit.text import LANGUAGES, Text
 from demos.kit.theme import ROLES, class_colors, rgb
 from demos.perception.segmentation_metrics import DEMO, Controls, Result, run
-from demos.perception.segmentation_metrics_figures import LISTED_CLASSES, SHOWN_VIEWS, class_names, guesses_of
+from demos.perception.segmentation_metrics_figures import SHOWN_VIEWS
+from demos.perception.segmentation_tables_figures import LISTED_CLASSES, class_names, guesses_of
 
 SINGLE = [name for name, controls in DEMO.presets.items() if controls.source != "clip"]
 EN = Text("en", DEMO.slug)

@@ -1,0 +1,247 @@
+"""What a stage shows: panes of layers, as records.
+
+A layer's arrays either stay the same or have one slice a step (their first axis). `stage` hands a scene to the browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from demos.kit.numbers import Number
+
+Place = Literal["main", "side", "below"]
+
+
+# -- layers ----------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photograph or rendering under everything else."""
+
+    key: str
+    label: str
+    frames: tuple[bytes, ...]  # one encoded JPEG or PNG, or one a step
+    visible: bool = True
+    opacity: float = 1.0
+    type: str = "picture"
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to colour a label map."""
+
+    key: str
+    label: str
+    colors: np.ndarray  # (C, 4) uint8 RGBA of each code
+    hatch: np.ndarray | None = None  # (C,) uint8: 0 plain, 1 rising, 2 falling stripes
+    legend: tuple[tuple[str, str, int], ...] = ()  # (label, "#RRGGBB", hatch)
+
+
+@dataclass(frozen=True)
+class Hover:
+    """What the tooltip says of a pixel: `label: names[index[code]]`."""
+
+    label: str
+    index: np.ndarray  # (C,) integer
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """An integer code per pixel, coloured by one of several tables. `link` joins it to a matrix whose cells carry the same codes."""
+
+    key: str
+    label: str
+    codes: np.ndarray  # (H, W), or (T, H, W) one a step; uint8 or uint16
+    views: tuple[View, ...]
+    view: str = ""  # key of the view shown first; "" = the first
+    visible: bool = True
+    opacity: float = 0.6
+    link: str = ""
+    hover: tuple[Hover, ...] = ()
+    type: str = "labels"
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Rectangles in the pane's units."""
+
+    key: str
+    label: str
+    xyxy: np.ndarray  # (N, 4), or (T, N, 4); NaN hides a box in a step
+    names: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()  # role or #RRGGBB, one a box or one for all
+    dashed: bool = False
+    visible: bool = True
+    type: str = "boxes"
+
+
+@dataclass(frozen=True)
+class Points:
+    key: str
+    label: str
+    xy: np.ndarray  # (N, 2), or (T, N, 2); NaN hides
+    names: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()
+    radius: float = 4.0  # screen pixels
+    visible: bool = True
+    type: str = "points"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Polylines. With `grow`, a path is drawn up to the current step: vertex i appears at step i."""
+
+    key: str
+    label: str
+    xy: np.ndarray  # (N, V, 2); NaN breaks the line
+    names: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()
+    grow: bool = False
+    visible: bool = True
+    type: str = "paths"
+
+
+@dataclass(frozen=True)
+class Ribbons:
+    """Curved bands between pairs of points, for matches."""
+
+    key: str
+    label: str
+    ends: np.ndarray  # (N, 4) x0 y0 x1 y1, or (T, N, 4); NaN hides
+    widths: np.ndarray  # (N,) in screen pixels
+    colors: tuple[str, ...] = ()
+    visible: bool = True
+    type: str = "ribbons"
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Horizontal bars on a common scale."""
+
+    key: str
+    label: str
+    values: np.ndarray  # (N,), or (T, N)
+    names: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...] = ()  # (1 or T) × N, what stands beside the bar
+    scale: tuple[float, float] = (0.0, 1.0)
+    colors: tuple[str, ...] = ()
+    type: str = "bars"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Numbers in cells, shaded. Clicking a cell lights the pixels of its code in every label layer with the same `link`."""
+
+    key: str
+    label: str
+    shade: np.ndarray  # (R, C) uint8, or (T, R, C): 0…255 on the magnitude ramp
+    texts: tuple[Sequence[str], ...]  # (1 or T) × R·C row by row
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    row_title: str = ""
+    column_title: str = ""
+    codes: np.ndarray | None = None  # (R, C)
+    link: str = ""
+    receipt: Number | None = None  # vouches for all cells
+    type: str = "matrix"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words and numbers. A cell that is a `Number` opens its receipt."""
+
+    key: str
+    label: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | Number, ...], ...]
+    marked: tuple[int, ...] = ()  # rows to emphasise
+    type: str = "table"
+
+
+Layer = Picture | Labels | Boxes | Points | Paths | Ribbons | Bars | Matrix | Table
+
+
+@dataclass(frozen=True)
+class Axes:
+    x: tuple[float, float]
+    y: tuple[float, float]
+    x_label: str = ""
+    y_label: str = ""
+    cursor: np.ndarray | None = None  # (T,) x position of each step
+
+
+@dataclass(frozen=True)
+class Pane:
+    """A region of the stage with its own coordinates: a picture (width × height pixels), a chart (`axes`), or a list of tables."""
+
+    key: str
+    title: str
+    layers: tuple[Layer, ...]
+    width: int = 0
+    height: int = 0
+    axes: Axes | None = None
+    place: Place = "main"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What can be drawn on a picture pane: a class brush and eraser on `layer`, or a box."""
+
+    pane: str
+    paint: bool = False
+    box: bool = False
+    classes: tuple[str, ...] = ()
+    colors: np.ndarray | None = None  # (K, 3) uint8
+    start: np.ndarray | None = None  # (H, W) uint8 labels to paint on
+    empty: int = 0  # what the eraser writes
+    box_xyxy: tuple[float, ...] = ()
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A predict-first question: which option is right was computed, not written down."""
+
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    reveal: tuple[str, ...]  # one sentence an option: what really happens to it
+    preset: str = ""  # the view that shows it
+
+
+@dataclass(frozen=True)
+class Scene:
+    panes: tuple[Pane, ...]
+    steps: int = 1
+    captions: tuple[str, ...] = ()  # one, or one a step
+    step_names: tuple[str, ...] = ()
+    step: int = 0  # the step shown first
+    tools: Tools | None = None
+    notes: tuple[str, ...] = ()
+
+
+# -- helpers ------------------------------------------------------------
+
+
+def jpeg(rgb: np.ndarray, *, quality: int = 85) -> bytes:
+    """(H, W, 3) uint8 RGB to JPEG."""
+    import cv2
+
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"cannot encode a picture of shape {rgb.shape}")
+    return data.tobytes()
+
+
+def solid(colors: np.ndarray, *, alpha: int | np.ndarray = 255) -> np.ndarray:
+    """(C, 3) colours and an alpha to (C, 4) uint8."""
+    return np.concatenate(
+        [colors, np.broadcast_to(np.asarray(alpha, np.uint8).reshape(-1, 1), (len(colors), 1))], axis=1
+    )
