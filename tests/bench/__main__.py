@@ -1,4 +1,4 @@
-"""`python -m tests.bench [word]` (make bench): every benchmark whose module's name holds the word, in one table."""
+"""`python -m tests.bench [word]` (make bench): every benchmark whose module's name holds the word, as tables in one run."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ MODULES = ("tests.bench.segmentation",)  # each has measure() -> Iterable[Row]
 
 def main(words: Sequence[str]) -> int:
     chosen = [name for name in MODULES if all(word in name for word in words)]
-    if not chosen:
-        print(f"no benchmark matches {' '.join(words)!r}; there are {', '.join(MODULES)}")
+    if not chosen and "app" not in words:
+        print(f"no benchmark matches {' '.join(words)!r}; there are {', '.join(MODULES)} and app")
         return 1
     rows = []
     for name in chosen:
         start = time.perf_counter()
         rows += importlib.import_module(name).measure()
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    print(markdown(rows))
+    if rows:
+        print(markdown(rows))
+    if not words or "app" in words:  # the running app beside its budgets
+        from tests.bench import app
+
+        print("", app.table(app.measure()), sep="\n" if rows else "")
     return 0
 
 
