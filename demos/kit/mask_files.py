@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import IO, Literal, TypeAlias
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -228,8 +229,13 @@ def tally(mask: Loaded, length: int) -> np.ndarray:
 
 
 def _counts(labels: np.ndarray, length: int) -> np.ndarray:
-    """(length,) occurrences; in parts, because bincount turns every label into eight bytes first."""
+    """(length,) occurrences; in parts, because bincount turns every label into eight bytes first and calcHist counts in float32."""
     flat, counts = labels.reshape(-1), np.zeros(length, np.int64)
+    if labels.dtype == np.uint8 and length >= 256:
+        for start in range(0, flat.size, 1 << 24):
+            part = np.ascontiguousarray(flat[start : start + (1 << 24)])[None]
+            counts[:256] += cv2.calcHist([part], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+        return counts
     for start in range(0, flat.size, 1_000_000):
         counts += np.bincount(flat[start : start + 1_000_000], minlength=length)
     return counts

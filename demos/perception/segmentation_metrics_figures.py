@@ -86,17 +86,18 @@ Compact: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _compact(result: Result) -> Compact:
-    """Codes that occur, renumbered from 0 (small tables, small payload): (T, h, w), table new -> code, table code -> new or −1."""
+    """Codes that are shown, renumbered from 0 (small tables, small payload): (T, h, w), new -> code, code -> new or −1."""
     size = len(result.legend.target)
+    shown = [_shrunk(codes, len(result.codes)) for codes in result.codes]
     counts = np.zeros(size, np.int64)
-    for codes in result.codes:
+    for codes in shown:
         counts += np.bincount(codes.ravel(), minlength=size)
     present = np.flatnonzero(counts)
     renumber = np.full(size, -1, np.int64)
     renumber[present] = np.arange(len(present))
     kind = np.uint8 if len(present) <= 255 else np.uint16
     table = np.where(renumber < 0, 0, renumber).astype(kind)
-    frames = [table[_shrunk(codes, len(result.codes))] for codes in result.codes]
+    frames = [table[codes] for codes in shown]
     return (frames[0] if len(frames) == 1 else np.stack(frames)), present, renumber
 
 
