@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from demos.panel import Panel
 
+LOG = logging.getLogger(__name__)
 C = TypeVar("C")  # the demo's own frozen dataclass of controls; its defaults are the opening view
 R = TypeVar("R")  # the demo's own result record
 
@@ -127,6 +129,9 @@ def attempt(
         sentence = error_sentence(error.code, error.fields, language)
     except ControlError as error:
         sentence = str(error)
+    except Exception:  # a visitor gets one sentence, the log the whole story
+        LOG.exception("%s failed", demo.slug)
+        sentence = error_sentence("internal", {}, language)
     return (stage.answer(question, stage.message_only(sentence)), *(gr.skip() for _ in demo.charts))
 
 

@@ -93,11 +93,16 @@ def _connect(
     def open_tab(question: str, query: str, *opened: bool) -> tuple[Any, ...]:
         if query == "shown":
             return nothing
-        preset, wanted = from_query(demo.kind, query, presets=dict(demo.presets))
-        return whole(preset, wanted, opened, question)
+        preset, wanted = from_query(demo.kind, str(query), presets=dict(demo.presets))
+        answer = whole(preset, wanted, opened, question)
+        if (sentence := stage.message_of(answer[len(controls)])) is not None:  # an upload that no address carries, say
+            answer = whole(preset, demo.presets[preset], opened, question)
+            shown = stage.with_message(answer[len(controls)], sentence)
+            answer = (*answer[: len(controls)], shown, *answer[len(controls) + 1 :])
+        return answer
 
     def open_preset(event: gr.EventData, question: str, *opened: bool) -> tuple[Any, ...]:
-        name = str((event._data or {}).get("preset", ""))
+        name = str(_said(event).get("preset", ""))
         return whole(name, demo.presets[name], opened, question) if name in demo.presets else nothing
 
     def recompute(question: str, *values: Any) -> tuple[Any, ...]:
@@ -106,7 +111,7 @@ def _connect(
     def drawing(kind: str, part: str) -> Callable[..., tuple[Any, ...]]:
         def received(event: gr.EventData, question: str, *values: Any) -> tuple[Any, ...]:
             assert demo.drawing is not None
-            said = (event._data or {}).get(part, "")
+            said = _said(event).get(part, "")
             if isinstance(said, list):
                 said = ",".join(_plain(v) for v in said if isinstance(v, (int, float)))
             target = demo.drawing(kind, dict(zip(names, values, strict=False)))
@@ -144,6 +149,11 @@ def _connect(
 
         panel.sections[name].expand(open_chart, controls, [panel.opened[name], panel.plots[name]], **quiet)
         panel.sections[name].collapse(lambda: False, None, panel.opened[name], **quiet)
+
+
+def _said(event: gr.EventData) -> dict[str, Any]:
+    """What the stage sent along; anybody can send anything."""
+    return event._data if isinstance(event._data, dict) else {}
 
 
 def _plain(value: float) -> str:

@@ -165,8 +165,8 @@ def displayed(demo: Demo[Any, Any], controls: Any, text: Text) -> Iterator[Numbe
         yield from step
     for pane in demo.show(result, text).scene.panes:
         for layer in pane.layers:
-            if isinstance(layer, Matrix) and layer.receipt is not None:
-                yield layer.receipt
+            if isinstance(layer, Matrix):
+                yield from layer.receipts
             if isinstance(layer, Table):
                 yield from (cell for row in layer.rows for cell in row if isinstance(cell, Number))
 

@@ -229,7 +229,7 @@ class ListPane {
     this.root = el('section', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('h3', { text: pane.title }));
     this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : l.type === 'table' ? new TableView(l, stage) : new BarsView(l, stage));
-    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proof = pane.layers[i].receipt; if (proof) this.root.append(el('button', { type: 'button', class: 'gb-proof', text: stage.text.receipt, on: { click: () => stage.showReceipt(proof) } })); });
+    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proofs = pane.layers[i].receipts || []; if (proofs.length) this.root.append(el('button', { type: 'button', class: 'gb-proof', data: { focus: 'proof' }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs, stage.step)) } })); });
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
   }
   async ready() {}
@@ -251,7 +251,7 @@ class MatrixView {
     this.R = R; this.C = C;
   }
   choose(r, c) {
-    if (!this.layer.codes) { if (this.layer.receipt) this.stage.showReceipt(this.layer.receipt); return; }
+    if (!this.layer.codes) return;
     this.stage.select(this.layer.link, this.layer.codes[r * this.C + c], `${this.layer.row_title}: ${this.layer.rows[r]}, ${this.layer.column_title}: ${this.layer.columns[c]}: ${pick(this.layer.texts, this.stage.step)[r * this.C + c]}`);
   }
   keys(event, r, c) {

@@ -22,10 +22,13 @@ class Painter {
     this.root.append(el('span', { class: 'gb-small', text: t.paint_keys }));
     this.listen();
   }
+  /* A new picture of the same size under the same brush: strokes, undo and focus live on. */
+  move_to(pane, tools) { this.pane = pane; pane.holder.append(this.sheet); this.adopt(tools); }
+  fits(tools, pane) { const t = this.tools; return t.paint === tools.paint && t.box === tools.box && t.label === tools.label && String(t.classes) === String(tools.classes) && this.w === pane.pane.width && this.h === pane.pane.height; }
   /* Take over what the server says is painted, unless a stroke is under way here. */
   adopt(tools) {
     this.tools = tools;
-    if (this.drag) return;
+    if (this.drag || this.unanswered) return; // what was drawn since then is on its way
     if (tools.start) { this.labels = tools.start.slice(); } else if (!this.labels || this.labels.length !== this.w * this.h) this.labels = new Uint8Array(this.w * this.h).fill(tools.empty);
     this.context.clearRect(0, 0, this.w, this.h);
     this.showBox();
@@ -35,12 +38,12 @@ class Painter {
     s.addEventListener('pointerdown', e => { if (e.button) return; s.setPointerCapture(e.pointerId); s.focus({ preventScroll: true }); this.begin(this.pane.position(e)); });
     s.addEventListener('pointermove', e => { const p = this.pane.position(e); this.pane.hover(p); if (this.drag) this.move(p); });
     s.addEventListener('pointerup', e => { if (this.drag) { this.move(this.pane.position(e)); this.end(); } });
-    s.addEventListener('pointercancel', () => { this.drag = null; this.adopt(this.tools); });
+    s.addEventListener('pointercancel', () => { this.drag = null; this.adopt(this.tools); this.stage.flush(); });
     s.addEventListener('keydown', e => {
       const far = e.shiftKey ? 10 : 1, step = { ArrowUp: [0, -far], ArrowDown: [0, far], ArrowLeft: [-far, 0], ArrowRight: [far, 0] }[e.key];
       if (step) { this.cursor = [Math.min(this.w - 1, Math.max(0, this.cursor[0] + step[0])), Math.min(this.h - 1, Math.max(0, this.cursor[1] + step[1]))]; this.pane.hover(this.cursor); this.cross(); }
       else if (e.key === ' ' || e.key === 'Enter') {
-        if (this.tool === 'box' || this.tool === 'fillbox') { if (this.corner) { this.begin(this.corner); this.move(this.cursor); this.end(); this.corner = null; } else this.corner = [...this.cursor]; }
+        if (this.tool === 'box' || this.tool === 'fillbox') { if (this.corner) { const end = [...this.cursor]; this.begin(this.corner); this.move(end); this.end(); this.corner = null; } else { this.corner = [...this.cursor]; this.cross(); } }
         else { this.begin(this.cursor); this.end(); }
       } else if (e.key === 'z' && (e.ctrlKey || e.metaKey)) this.undo(); else return;
       e.preventDefault(); e.stopPropagation();
@@ -50,6 +53,7 @@ class Painter {
   cross() {
     this.pane.svg.querySelector('.gb-cross')?.remove();
     const [x, y] = this.cursor, r = Math.max(+this.size.value, 2);
+    if (this.corner) this.showBox([...this.corner, x, y]);
     this.pane.svg.append(sv('circle', { cx: x + .5, cy: y + .5, r, class: 'gb-cross' }));
   }
   value() { return this.tool === 'eraser' ? this.tools.empty : +this.kind.value; }
@@ -82,7 +86,7 @@ class Painter {
     this.drag = null;
     if (this.tool === 'box' || this.tool === 'fillbox') {
       const box = [Math.min(d.x, d.x1), Math.min(d.y, d.y1), Math.max(d.x, d.x1) + 1, Math.max(d.y, d.y1) + 1];
-      if (this.tool === 'box') { this.tools.box_xyxy = box; this.showBox(); this.stage.hooks.box({ xyxy: box }); return; }
+      if (this.tool === 'box') { this.tools.box_xyxy = box; this.showBox(); this.stage.hooks.box({ xyxy: box }); this.stage.flush(); return; }
       this.keep();
       this.context.clearRect(0, 0, this.w, this.h);
       this.context.fillStyle = this.ink();
@@ -90,11 +94,14 @@ class Painter {
       for (let j = box[1]; j < box[3]; j++) this.labels.fill(this.value(), j * this.w + box[0], j * this.w + box[2]);
     }
     this.commit();
+    this.stage.flush();
   }
   undo() { if (this.past.length) { this.labels = this.past.pop(); this.context.clearRect(0, 0, this.w, this.h); this.commit(); } }
   async commit() {
     this.sent = performance.now();
-    this.stage.hooks.paint({ drawing: `${this.w}x${this.h}:${textOf(await deflate(this.labels))}` });
+    const mine = this.unanswered = (this.commits = (this.commits || 0) + 1);
+    const drawing = `${this.w}x${this.h}:${textOf(await deflate(this.labels))}`;
+    if (mine === this.unanswered) { this.stage.hooks.paint({ drawing }); this.asked = Glassbox.page.turns; } // a later stroke carries this one
   }
   showBox(box) {
     const b = box || (this.tools.box_xyxy.length ? this.tools.box_xyxy : null), c = this.context;

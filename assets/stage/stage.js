@@ -1,3 +1,11 @@
+/* A selector that finds an element's successor after everything was built anew. */
+function handleOf(node) {
+  for (const name of ['focus', 'cell', 'layer', 'view', 'tool', 'export', 'preset', 'guess']) if (node.dataset && node.dataset[name] !== undefined) return `[data-${name}="${CSS.escape(node.dataset[name])}"]`;
+  const number = node.querySelector && node.querySelector('[data-number]') || node.closest('[data-number]');
+  if (number) return `.gb-number:has([data-number="${CSS.escape(number.dataset.number)}"]), .gb-cell[data-number="${CSS.escape(number.dataset.number)}"]`;
+  return ['gb-undo', 'gb-toggle-numbers', 'gb-share'].filter(c => node.classList.contains(c)).map(c => `.${c}`)[0];
+}
+
 /* The stage: mounts a scene, steps through it, keeps the address, speaks to Python only through `hooks`. */
 class Stage {
   constructor(root, hooks) {
@@ -7,6 +15,7 @@ class Stage {
   }
   async load(value) {
     if (!value) return;
+    if (this.painter && this.painter.drag) { this.later = value; return; } // a stroke under way keeps its canvas
     const numbered = /^(\d+):/.exec(value);
     if (numbered) { if (+numbered[1] < (this.answered || 0)) return; this.answered = +numbered[1]; value = value.slice(numbered[0].length); }
     const turn = ++this.loads, data = await decodeValue(value);
@@ -38,7 +47,7 @@ class Stage {
   }
   build() {
     const { scene, presets, preset, guesses } = this.data, t = this.text;
-    const focus = this.root.contains(document.activeElement) ? (document.activeElement.closest('[data-focus]') || {}).dataset?.focus : null;
+    const held = this.root.contains(document.activeElement) ? document.activeElement : null, focus = held && handleOf(held), drawing = this.painter && this.painter.drag;
     this.stop();
     this.numbers = new NumbersPanel(this); this.receipt = receiptDialog(t);
     const place = where => this.panes.filter(p => p.pane.place === where);
@@ -54,19 +63,21 @@ class Stage {
       if (pane.controls && pane.pane.layers.some(l => l.opacity !== undefined)) pane.root.append(pane.controls());
       const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
       if (tools) {
-        this.painter = new Painter(tools, pane, this);
-        if (old && old.tools.label === tools.label && old.w === this.painter.w && old.h === this.painter.h) { Object.assign(this.painter, { past: old.past, cursor: old.cursor, sent: old.sent }); this.painter.kind.value = old.kind.value; this.painter.size.value = old.size.value; this.painter.root.querySelector(`[data-tool="${old.tool}"]`)?.click(); }
+        const answered = !old || !old.unanswered || (this.answered || 0) > (old.asked || 0);
+        if (old && answered) old.unanswered = 0;
+        if (old && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Painter(tools, pane, this);
         this.painter.sheet.dataset.focus = 'canvas';
         pane.holder.before(this.painter.root);
       }
     }
     main.append(this.scrubber(), this.caption, this.picked);
     const side = el('div', { class: 'gb-side' }, this.numbers.root, ...place('side').map(p => p.root));
-    const below = place('below').length ? el('div', { class: 'gb-below' }, ...place('below').map(p => p.root)) : null;
+    const wide = this.root.clientWidth > 720;
+    const below = place('below').length ? el('details', { class: 'gb-tables', open: this.tables ?? wide, on: { toggle: e => { this.tables = e.target.open; } } }, el('summary', { text: t.tables }), el('div', { class: 'gb-below' }, ...place('below').map(p => p.root))) : null;
     this.table = el('section', { class: 'gb-numbers-view', hidden: true, 'aria-label': t.numbers_view });
     this.root.replaceChildren(...[bar, this.alert, ...scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), this.guess(guesses), el('div', { class: 'gb-grid' }, main, side), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
     this.root.tabIndex = 0; this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
-    if (focus) this.root.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+    if (held && !drawing) ((focus && this.root.querySelector(focus)) || this.root).focus({ preventScroll: true });
   }
   scrubber() {
     const t = this.text, n = this.steps;
@@ -85,6 +96,8 @@ class Stage {
     return el('div', { class: 'gb-menu' }, toggle, share, el('span', { class: 'gb-small', text: t.export }), ...items.map(([k, label]) => el('button', { type: 'button', data: { export: k }, text: label, on: { click: () => exporters[k](this) } })), said);
   }
   guess(guesses) {
+    const { preset } = this.data; // a question is asked before its answer stands beside it
+    guesses = guesses.filter(g => preset && g.preset !== preset);
     if (!guesses.length) return null;
     const t = this.text, open = this.guessOpen || {};
     return el('div', { class: 'gb-guesses' }, ...guesses.map((g, k) => {
@@ -109,6 +122,7 @@ class Stage {
     const name = pick(this.data.scene.step_names, this.step);
     this.place.textContent = `${this.step + 1} / ${this.steps}${name ? ` · ${name}` : ''}`;
     const caption = pick(this.data.scene.captions, this.step) || '';
+    this.range.setAttribute('aria-valuetext', this.place.textContent);
     if (this.caption.textContent !== caption) this.caption.textContent = caption;
     if (!this.table.hidden) this.fillTable();
     this.root.dataset.step = this.step;
@@ -121,6 +135,7 @@ class Stage {
       el('tbody', {}, ...numbers.map(n => el('tr', {}, el('th', { scope: 'row', text: n.item ? `${n.label} · ${n.item}` : n.label }), el('td', { class: 'gb-num', text: n.text }), el('td', { class: 'gb-mono', text: n.filled || n.formula }), el('td', { text: n.convention })))))));
   }
   showReceipt(n) { this.receipt.show(n); }
+  flush() { const value = this.later; this.later = null; if (value) this.load(value); }
   wait() { clearTimeout(this.waiting); this.waiting = setTimeout(() => { this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.calm(), 60000); }, 90); }
   calm() { clearTimeout(this.waiting); this.root.removeAttribute('aria-busy'); }
   select(link, code, words) {
@@ -174,11 +189,12 @@ const page = {
   },
   /* Language links carry the address's state along; the route has no trailing slash (that would drop the query). */
   language(code, first) { const base = location.pathname.replace(/\/(zh)?$/, '').replace(/\/zh$/, ''); location.href = `${base}/${code === first ? '' : code}${location.search}`; },
-  big() { document.documentElement.classList.toggle('gb-big-text'); },
+  big() { const on = document.documentElement.classList.toggle('gb-big-text'); try { localStorage.setItem('gb-big-text', on ? '1' : ''); } catch { /* private windows */ } },
   start() {
+    try { document.documentElement.classList.toggle('gb-big-text', localStorage.getItem('gb-big-text') === '1'); } catch { /* private windows */ }
     this.live = true; this.lock = this.asked.get('lock');
     if (this.lock) document.documentElement.classList.add('gb-locked'), document.documentElement.dataset.lock = this.lock;
-    if (this.lock && this.lock !== '1') { const names = this.lock.split(',').filter(n => /^[a-z_]+$/.test(n)); document.documentElement.classList.remove('gb-locked'); document.head.append(el('style', { text: names.map(n => `[id$="--${n}"]`).join(',') + '{display:none!important}' })); }
+    if (this.lock && this.lock !== '1') { const names = this.lock.split(',').filter(n => /^[a-z_0-9]+$/.test(n) && !/^(stage|turn|asked)$/.test(n)); document.documentElement.classList.remove('gb-locked'); document.head.append(el('style', { text: names.map(n => `[id$="--${n}"]`).join(',') + '{display:none!important}' })); }
   },
 };
 

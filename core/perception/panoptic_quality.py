@@ -65,17 +65,20 @@ def panoptic_quality(
     target_classes: Mapping[int, int],
     *,
     crowd_ids: Collection[int] = (),
+    excluded_classes: Collection[int] = (),
 ) -> PanopticQuality:
     """Match segments of one class with IoU > 1/2 and score them.
 
     Convention: the bound is strict. Predicted pixels on target void leave the union. A prediction without a match is
     forgiven when more than half of it lies on target void or on crowds of its class. Crowds are never matched nor
-    missed. A class with neither TP, FP nor FN stays out of the means.
+    missed. A class with neither TP, FP nor FN stays out of the means. An excluded class does too, but unlike void its
+    pixels stay in every union, and what is predicted on them is not forgiven.
 
     Args:
         prediction_ids, target_ids: (H, W) integer segment ids; 0 is void.
         prediction_classes, target_classes: class of every id but 0; an id without pixels does not exist.
         crowd_ids: ids of target segments that stand for many objects at once.
+        excluded_classes: classes to leave out of the means, a background for example.
 
     Raises:
         TypeError: if a map does not hold integers.
@@ -128,7 +131,7 @@ def panoptic_quality(
         )
         for c in classes
     )
-    counted = [q for q in per_class if not math.isnan(q.pq)]
+    counted = [q for q in per_class if not math.isnan(q.pq) and q.class_id not in excluded_classes]
     pq, sq, rq = (
         sum(values) / len(counted) if counted else math.nan
         for values in ([q.pq for q in counted], [q.sq for q in counted], [q.rq for q in counted])
@@ -167,17 +170,24 @@ def _intersections(p: npt.NDArray[np.integer], t: npt.NDArray[np.integer]) -> di
 
 
 def connected_instances(
-    labels: Labels, *, num_classes: int, ignore_index: int | None = None, void_classes: Sequence[int] = ()
+    labels: Labels,
+    *,
+    num_classes: int,
+    ignore_index: int | None = None,
+    void_classes: Sequence[int] = (),
+    stuff_classes: Sequence[int] = (),
 ) -> tuple[npt.NDArray[np.int32], dict[int, int]]:
     """Make every 8-connected patch of a class a segment.
 
-    Convention: ids count from 1, class by class, then row by row; ignored pixels and void classes are id 0.
+    Convention: ids count from 1, class by class, then row by row; ignored pixels and void classes are id 0. Void is
+    forgiven when it is predicted on: a background that a model can get wrong is stuff, not void.
 
     Args:
         labels: (H, W) integer label map.
         num_classes: K.
         ignore_index: label that becomes void, or None.
         void_classes: classes that become void.
+        stuff_classes: classes that are one segment, however many patches they have.
 
     Returns:
         (H, W) int32 ids, and the class of every id.
@@ -203,23 +213,30 @@ def connected_instances(
     ids, classes = np.zeros(values.shape, np.int32), dict[int, int]()
     void = {*void_classes, *(() if ignore_index is None else (ignore_index,))}
     for c in (int(v) for v in np.unique(values) if int(v) not in void):
-        patch = np.asarray(cv2.connectedComponents((values == c).astype(np.uint8), connectivity=8)[1], np.int32)
-        here = patch > 0
-        ids[here] = patch[here] + len(classes)
+        here = (values == c).astype(np.uint8)
+        patch = np.asarray(here, np.int32)
+        if c not in stuff_classes:
+            patch = np.asarray(cv2.connectedComponents(here, connectivity=8)[1], np.int32)
+        inside = patch > 0
+        ids[inside] = patch[inside] + len(classes)
         for _ in range(int(patch.max())):
             classes[len(classes) + 1] = c
     return ids, classes
 
 
-def decode_instance_ids(ids: Labels, *, divisor: int = 1000) -> tuple[npt.NDArray[np.int64], dict[int, int]]:
+def decode_instance_ids(
+    ids: Labels, *, divisor: int = 1000, ignore_index: int | None = None, background: bool = False
+) -> tuple[npt.NDArray[np.int64], dict[int, int]]:
     """Read a Cityscapes-style map, in which class · divisor + instance is an object and a value below the divisor a
     whole class.
 
-    Convention: 0 and negative values are void.
+    Convention: 0, `ignore_index` and negative values are void; with `background`, 0 is a segment of class 0 instead.
 
     Args:
         ids: (H, W) integer map.
         divisor: 1000 for Cityscapes' instanceIds.
+        ignore_index: a value that becomes void, or None.
+        background: make 0 a segment, whose id is the first free one.
 
     Returns:
         (H, W) int64 ids, and the class of every id.
@@ -239,8 +256,16 @@ def decode_instance_ids(ids: Labels, *, divisor: int = 1000) -> tuple[npt.NDArra
     values = as_labels(ids, name="ids").astype(np.int64)
     if values.ndim != 2:
         raise ValueError(f"ids must be an (H, W) map, got shape {values.shape}")
-    values[values < 0] = 0
-    return values, {int(v): int(v) if v < divisor else int(v) // divisor for v in np.unique(values) if v}
+    void = values < 0
+    if ignore_index is not None:
+        void |= values == ignore_index
+    nothing = (values == 0) & ~void
+    values[void] = 0
+    classes = {int(v): int(v) if v < divisor else int(v) // divisor for v in np.unique(values) if v}
+    if background and nothing.any():
+        first_free = max(classes, default=0) + 1
+        values[nothing], classes[first_free] = first_free, 0
+    return values, classes
 
 
 def classes_of_ids(ids: Labels, *, divisor: int = 1000) -> npt.NDArray[np.int64]:

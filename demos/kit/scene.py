@@ -148,7 +148,7 @@ class Matrix:
     column_title: str = ""
     codes: np.ndarray | None = None  # (R, C)
     link: str = ""
-    receipt: Number | None = None  # vouches for all cells
+    receipts: tuple[Number, ...] = ()  # vouch for all cells; one, or one a step
     type: str = "matrix"
 
 

@@ -12,7 +12,7 @@ import html
 import json
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -88,12 +88,14 @@ class _Packer:
         return value
 
     def pack(self, header: dict[str, Any]) -> str:
-        text = json.dumps(
-            {**header, "arrays": self.index}, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-        ).encode()
-        text += b" " * (-(len(text) + 4) % 8)
-        body = struct.pack("<I", len(text)) + text + b"".join(self.parts)
-        return base64.b64encode(zlib.compress(body, 4)).decode()
+        return _packed({**header, "arrays": self.index}, self.parts)
+
+
+def _packed(header: dict[str, Any], parts: Sequence[bytes]) -> str:
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-(len(text) + 4) % 8)
+    body = struct.pack("<I", len(text)) + text + b"".join(parts)
+    return base64.b64encode(zlib.compress(body, 4)).decode()
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,23 @@ def message_only(sentence: str) -> str:
     """A value that leaves the last good picture where it is and says one sentence above it."""
     packer = _Packer()
     return packer.pack({"version": 1, "message": sentence, "scene": None})
+
+
+def message_of(value: Any) -> str | None:
+    """The sentence of a value that carries nothing else, else None."""
+    if not isinstance(value, str):
+        return None
+    header, _ = decode(value.partition(":")[2] if ":" in value else value)
+    return header["message"] if header["scene"] is None else None
+
+
+def with_message(value: str, sentence: str) -> str:
+    """The same view with a sentence above it."""
+    question, colon, packed = value.rpartition(":")
+    body = zlib.decompress(base64.b64decode(packed))
+    (length,) = struct.unpack_from("<I", body)
+    header = {**json.loads(body[4 : 4 + length]), "message": sentence}
+    return question + colon + _packed(header, [body[4 + length :]])
 
 
 def decode(value: str) -> tuple[dict[str, Any], list[Any]]:

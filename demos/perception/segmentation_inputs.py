@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parents[2] / "assets"
 MAX_FRAMES = 120
+DISTANCE_PIXELS = 4_000_000  # boundary F, Hausdorff distances and Panoptic Quality of larger pictures take seconds
 LEAST_SIDE = 16  # px of a photo that is worth segmenting
 PHOTOS = {"coffee": 5, "rocket": 2}  # bundled photographs with a truth drawn by hand: number of classes
 
@@ -44,6 +46,7 @@ class Pairs:
     times: np.ndarray | None = None  # (T,) seconds
     notes: tuple[Note, ...] = ()
     painting: np.ndarray | None = None  # (H, W) uint8: the map that the brush works on
+    paints_truth: bool = False  # and whether that is the truth
     ids: tuple[np.ndarray, np.ndarray] | None = (
         None  # (H, W) each: instance ids of target and prediction, if the files hold them
     )
@@ -53,6 +56,25 @@ class Pairs:
         """(height, width) px."""
         height, width = self.targets[0].shape
         return height, width
+
+
+def paints_truth(values: Mapping[str, Any]) -> bool:
+    """Whether the brush works on the truth: on a photo without a mask, unless the prediction is to be painted."""
+    alone = values["source"] == "files" and not values["truth_files"]
+    return alone and (values["painter"] == "truth" or values["predictor"] != "paint")
+
+
+def _painted(text: str, size: tuple[int, int]) -> tuple[np.ndarray, tuple[Note, ...]]:
+    """What was painted on a picture of this size; what was painted on another one is put aside, and said so."""
+    empty = np.zeros(size, np.uint8)
+    if not text:
+        return empty, ()
+    try:
+        return read_painting(text, size=size), ()
+    except UploadError as error:
+        if error.code != "drawing_size":
+            raise
+        return empty, (Note("drawing_put_aside", dict(error.fields)),)
 
 
 def pairs_of(c: Controls) -> Pairs:
@@ -65,8 +87,8 @@ def pairs_of(c: Controls) -> Pairs:
     pairs = _with_prediction(pairs, c)
     if c.predictor != "given":
         pairs = replace(pairs, ids=None)
-    if c.painter == "truth" and c.source == "files" and not c.truth_files:
-        pairs = replace(pairs, painting=pairs.targets[0].astype(np.uint8))
+    if paints_truth({"source": c.source, "truth_files": c.truth_files, "painter": c.painter, "predictor": c.predictor}):
+        pairs = replace(pairs, painting=pairs.targets[0].astype(np.uint8), paints_truth=True)
     elif c.predictor == "paint":
         pairs = replace(pairs, painting=pairs.predictions[0].astype(np.uint8))
     if pairs.painting is not None and pairs.painting.size > MAX_PIXELS:
@@ -143,10 +165,10 @@ def _uploaded(c: Controls) -> Pairs:
         if photo is None:
             raise UploadError("nothing_uploaded")
         size = (photo.rgb.shape[0], photo.rgb.shape[1])
-        truth = read_painting(c.truth_painted, size=size) if c.truth_painted else np.zeros(size, np.uint8)
+        truth, notes = _painted(c.truth_painted, size)
         if truth.max() >= MOST_CLASSES:  # no brush of ours paints such labels
             raise UploadError("drawing_broken")
-        return Pairs((truth,), (), photo.rgb, max(c.classes, int(truth.max()) + 1), ignore, notes=photo.notes)
+        return Pairs((truth,), (), photo.rgb, max(c.classes, int(truth.max()) + 1), ignore, notes=photo.notes + notes)
     files = c.prediction_files if c.predictor == "given" else ()
     first, second = _sequences(c.truth_files, files, c.palette[0] if c.palette else "", ignore, c.lossy)
     ids = None
@@ -210,12 +232,11 @@ def _with_prediction(pairs: Pairs, c: Controls) -> Pairs:
         return replace(pairs, predictions=pairs.targets, notes=(*pairs.notes, Note("prediction_is_truth", {})))
     if c.predictor == "degrade":
         return replace(pairs, predictions=tuple(_degraded(pairs, frame, c) for frame in pairs.targets))
-    truth, *others = pairs.targets
-    if others:
+    if pairs.targets[1:]:
         raise UploadError("one_picture_only")
     if c.predictor == "paint":
-        painted = read_painting(c.painted, size=pairs.size) if c.painted else np.zeros(truth.shape, np.uint8)
-        return replace(pairs, predictions=(painted,))
+        painted, notes = _painted(c.painted, pairs.size)
+        return replace(pairs, predictions=(painted,), notes=pairs.notes + notes)
     if pairs.photo is None:
         raise UploadError("photo_needed")
     return replace(pairs, predictions=(_segmented(pairs, c),))

@@ -39,14 +39,13 @@ from core.perception.segmentation_metrics import (
 from demos.contract import Demo
 from demos.kit.controls import choice, drawn, files, number, toggle
 from demos.panel import Panel
-from demos.perception.segmentation_inputs import Pairs, pairs_of
+from demos.perception.segmentation_inputs import DISTANCE_PIXELS, Pairs, paints_truth, pairs_of
 from demos.perception.segmentation_metrics_figures import show
 from demos.perception.segmentation_numbers import numbers_of
 from demos.perception.segmentation_script import script_of
 from demos.perception.segmentation_tables_figures import class_chart, collapse_chart, guesses_of
 
 DEPTH_PIXELS = 2_100_000  # the worst-pixel map is left out above: a distance transform per class would take seconds
-DISTANCE_PIXELS = 4_000_000  # boundary F and Hausdorff distances are left out above, for the same reason
 TABLE_PIXELS = 30_000_000  # masks of all frames together above which the library table is left out
 
 
@@ -133,7 +132,8 @@ class Result:
         return (
             *(("table",) if self.pixels > TABLE_PIXELS else ()),
             *(("depth",) if single and self.pixels > DEPTH_PIXELS else ()),
-            *(("distances",) if self.boundary is not None and self.boundary.hausdorff is None else ()),
+            *(("distances",) if single and c.extra == "boundary" and self.pixels > DISTANCE_PIXELS else ()),
+            *(("panoptic",) if single and c.extra == "panoptic" and self.pixels > DISTANCE_PIXELS else ()),
             *(("extra",) if not single and c.extra != "none" else ()),
         )
 
@@ -183,7 +183,7 @@ def run(c: Controls) -> Result:
             **rules,
         )
     )
-    single = len(steps) == 1
+    single, small = len(steps) == 1, pairs.targets[0].size <= DISTANCE_PIXELS
     return Result(
         controls=c,
         pairs=pairs,
@@ -191,7 +191,7 @@ def run(c: Controls) -> Result:
         total=accumulate_scores([step.confusion for step in steps], accumulation=c.accumulation, **rules),
         scores=segmentation_scores(steps[-1].cumulative, **rules),
         boundary=_boundary(pairs, c) if single and c.extra == "boundary" else None,
-        panoptic=_panoptic(pairs, c) if single and c.extra == "panoptic" else None,
+        panoptic=_panoptic(pairs, c) if single and c.extra == "panoptic" and small else None,
     )
 
 
@@ -214,13 +214,27 @@ def _boundary(pairs: Pairs, c: Controls) -> Boundary:
 
 
 def _panoptic(pairs: Pairs, c: Controls) -> PanopticQuality:
-    """Every class but the background, by instances: ids if the files hold them, else connected pieces of a class."""
+    """Instances are ids if the files hold them, else connected pieces of a class; the background is one piece of stuff.
+
+    The background switch says whether it counts: excluded, it leaves the mean, and false alarms on it stay false;
+    ignored, it is void, and they are forgiven.
+    """
+    ignored = c.background == "ignored"
     if pairs.ids is not None:
-        parts = [decode_instance_ids(ids) for ids in reversed(pairs.ids)]
+        parts = [
+            decode_instance_ids(ids, ignore_index=pairs.ignore_index, background=not ignored)
+            for ids in reversed(pairs.ids)
+        ]
     else:
-        options = {"num_classes": pairs.num_classes, "ignore_index": pairs.ignore_index, "void_classes": (0,)}
-        parts = [connected_instances(m, **options) for m in (pairs.predictions[0], pairs.targets[0])]
-    return panoptic_quality(*parts[0], *parts[1])
+        k = pairs.num_classes
+        void, stuff = ((0,), ()) if ignored else ((), (0,))
+        called = pairs.predictions[0].astype(np.int64)
+        called[(called < 0) | (called >= k)] = -1  # no class: belongs to no segment
+        parts = [
+            connected_instances(labels, num_classes=k, ignore_index=unused, void_classes=void, stuff_classes=stuff)
+            for labels, unused in ((called, -1), (pairs.targets[0], pairs.ignore_index))
+        ]
+    return panoptic_quality(*parts[0], *parts[1], excluded_classes=(0,) if c.background == "excluded" else ())
 
 
 def collapse_of(share: float) -> Collapse:
@@ -266,8 +280,10 @@ def build(panel: Panel) -> None:
             with panel.when("predictor", "degrade"):
                 for name in ("drop_class", "salt", "all_background"):
                     panel.control(name)
-            for name in ("ignore_index", "lossy", "palette", "normalize"):
-                panel.control(name)
+            with panel.when("source", "files"):
+                for name in ("ignore_index", "lossy", "palette"):
+                    panel.control(name)
+            panel.control("normalize")
         for name in ("painted", "truth_painted", "box"):
             panel.control(name)
     with panel.below:
@@ -307,7 +323,5 @@ DEMO = Demo(
     script=script_of,
     guesses=guesses_of,
     charts={"collapse": collapse_chart, "classes": class_chart},
-    drawing=lambda kind, values: (
-        "box" if kind == "box" else "truth_painted" if values["painter"] == "truth" else "painted"
-    ),
+    drawing=lambda kind, values: "box" if kind == "box" else "truth_painted" if paints_truth(values) else "painted",
 )

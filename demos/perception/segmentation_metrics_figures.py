@@ -67,7 +67,7 @@ def show(result: Result, text: Text) -> DemoView:
         "lag": "on" if c.source == "clip" and c.predictor == "given" else "off",
         "painting": "truth" if only_photo else "none",
     }
-    return DemoView(scene, modes, {f"class:{k}": name for k, name in enumerate(names)})
+    return DemoView(scene, modes, {name: name for name in names} | {f"class:{k}": name for k, name in enumerate(names)})
 
 
 def _colors(result: Result) -> np.ndarray:
@@ -141,7 +141,7 @@ def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text)
             text("layers", "truth"),
             codes,
             (View("truth", text("layers", "truth"), solid(colors[target], alpha=alpha), legend=tuple(listed)),),
-            visible=bare or (c.painter == "truth" and painting),
+            visible=bare or result.pairs.paints_truth,
             opacity=1.0 if bare else 0.5,
             link="confusion",
             hover=hover,
@@ -348,9 +348,10 @@ def _matrix(result: Result, shown: Compact, names: tuple[str, ...], text: Text) 
         text("layers", "prediction"),
         np.where(linked < 0, 65535, linked).astype(np.int32),
         "confusion",
-        matrix_number(result, names),
+        tuple(matrix_number(result, step, names) for step in result.steps),
     )
-    return Pane("confusion", text("matrix", "title"), (layer,), place="side", note=text("matrix", "note"))
+    title = text("matrix", "title") if len(result.steps) == 1 else text("matrix", "title_step")
+    return Pane("confusion", title, (layer,), place="side", note=text("matrix", "note"))
 
 
 def _step_names(result: Result) -> tuple[str, ...]:
@@ -374,7 +375,7 @@ def _tools(result: Result, names: tuple[str, ...], text: Text) -> Tools:
         else ()
     )
     label = (
-        text("tools", "truth" if result.controls.painter == "truth" else "prediction")
+        text("tools", "truth" if result.pairs.paints_truth else "prediction")
         if painting is not None
         else text("tools", "box")
     )

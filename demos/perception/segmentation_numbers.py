@@ -10,7 +10,7 @@ from core.perception.boundary_metrics import boundary_f_score, boundary_iou, hau
 from core.perception.error_regions import worst_errors
 from core.perception.normalized_confusion import normalized_confusion
 from core.perception.panoptic_quality import panoptic_quality
-from core.perception.segmentation_accumulation import accumulate_scores, frame_scores
+from core.perception.segmentation_accumulation import FrameStep, accumulate_scores, frame_scores
 from core.perception.segmentation_metrics import (
     SegmentationScores,
     background_collapse,
@@ -187,9 +187,9 @@ def collapse_numbers(c: Collapse) -> tuple[tuple[Number, Number], ...]:
     )
 
 
-def matrix_number(result: Result, names: tuple[str, ...]) -> Number:
-    """What vouches for the cells of the confusion matrix: their sum, or one of the shares."""
-    matrix, k, per = result.steps[-1].cumulative, result.pairs.num_classes, result.controls.normalize
+def matrix_number(result: Result, step: FrameStep, names: tuple[str, ...]) -> Number:
+    """What vouches for the cells of one picture's confusion matrix: their sum, or one of the shares."""
+    matrix, k, per = step.confusion, result.pairs.num_classes, result.controls.normalize
     cells = [int(v) for v in matrix.ravel()]
     if per == "counts":
         operands = {"cells": cells} if len(cells) <= LISTED else {}

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from demos.perception.segmentation_inputs import DISTANCE_PIXELS
 
 if TYPE_CHECKING:
     from demos.perception.segmentation_metrics import Controls
 
 PHOTO_CLASSES = {"coffee": 5, "rocket": 2}
+FOLDERS = {"truth_files": "truth", "prediction_files": "prediction", "photo": "photo", "palette": "palette"}
+INPUTS = {
+    *FOLDERS, "source", "predictor", "lossy", "ignore_index", "classes", "painter", "grow", "shift_x", "shift_y", "drop_class",
+    "salt", "all_background", "clusters", "background", "instances", "painted", "truth_painted", "box",
+}  # fmt: skip
 
 
 def script_of(c: Controls) -> str:
-    """Runs from the repository's root (uploads: put the files there too) and prints one line of JSON."""
+    """Runs from the repository's root and prints one line of JSON. Uploads lie in folders: truth, prediction, photo, palette."""
     imports = {"import json", "import numpy as np"}
     body: list[str] = []
     _inputs(c, imports, body)
     _prediction(c, imports, body)
     imports.add("from core.perception.segmentation_metrics import confusion_matrix, segmentation_scores")
     imports.add("from core.perception.segmentation_accumulation import accumulate_scores")
-    if c.background == "ignored":
+    if c.background == "ignored" and c.source != "files":
         body.append("void = 255 if ignore_index is None else ignore_index")
         body.append("targets, ignore_index = [np.where(t == 0, void, t) for t in targets], void")
     excluded = "(0,)" if c.background == "excluded" else "()"
@@ -39,7 +47,6 @@ def script_of(c: Controls) -> str:
 
 
 def _inputs(c: Controls, imports: set[str], body: list[str]) -> None:
-    ignore = None if c.ignore_index < 0 else c.ignore_index
     if c.source in PHOTO_CLASSES:
         imports |= {"from PIL import Image"}
         body += [
@@ -65,25 +72,8 @@ def _inputs(c: Controls, imports: set[str], body: list[str]) -> None:
             "from demos.perception.segmentation_inputs import pairs_of",
             "from demos.perception.segmentation_metrics import Controls",
         }
-        names = {
-            name: tuple(PurePath(p).name for p in getattr(c, name))
-            for name in ("truth_files", "prediction_files", "photo", "palette")
-        }
-        given = ", ".join(f"{name}={value!r}" for name, value in names.items() if value)
-        drawn = ", ".join(f"{name}={getattr(c, name)!r}" for name in ("truth_painted",) if getattr(c, name))
-        predictor = "given" if c.predictor in ("given", "degrade") else c.predictor
-        parts = [
-            p
-            for p in (
-                given,
-                drawn,
-                f"ignore_index={ignore if ignore is not None else -1}, classes={c.classes}, lossy={c.lossy}, instances={c.instances!r}",
-            )
-            if p
-        ]
-        body.append(f'pair = pairs_of(Controls(source="files", predictor={"given"!r}, {", ".join(parts)}))')
-        if predictor in ("grabcut", "kmeans", "watershed"):
-            body.append("photo = pair.photo")
+        said = [f"{item.name}={_file_names(c, item.name)!r}" for item in fields(c) if _of_inputs(c, item.name)]
+        body.append(f"pair = pairs_of(Controls({', '.join(said)}))")
     if c.source in ("worked", "clip", "files"):
         body += [
             "targets, predictions = pair.targets, pair.predictions",
@@ -91,7 +81,20 @@ def _inputs(c: Controls, imports: set[str], body: list[str]) -> None:
         ]
 
 
+def _of_inputs(c: Controls, name: str) -> bool:
+    """Whether a control differs from the opening view and says something about truth or prediction."""
+    return name in INPUTS and getattr(c, name) != getattr(type(c)(), name)
+
+
+def _file_names(c: Controls, name: str) -> Any:
+    """A control's value; uploads by their own names, in one folder for each control: truth and prediction may be namesakes."""
+    value = getattr(c, name)
+    return tuple(f"{FOLDERS[name]}/{PurePath(path).name}" for path in value) if name in FOLDERS else value
+
+
 def _prediction(c: Controls, imports: set[str], body: list[str]) -> None:
+    if c.source == "files":
+        return  # `pairs_of` made it
     if c.predictor == "given":
         if c.source in PHOTO_CLASSES:
             body.append("predictions = targets")
@@ -131,28 +134,44 @@ def _prediction(c: Controls, imports: set[str], body: list[str]) -> None:
 def _extra(c: Controls, imports: set[str]) -> list[str]:
     if c.extra == "none" or c.source == "clip":
         return []
+    body = [f"small = targets[0].size <= {DISTANCE_PIXELS}  # distances and segments of larger pictures take seconds"]
     if c.extra == "boundary":
         imports.add("from core.perception.boundary_metrics import boundary_f_score, boundary_iou, hausdorff_distance")
         return [
+            *body,
             "if len(targets) == 1:",
             f"    k = min({c.class_id}, num_classes - 1)",
             "    mine, truth = predictions[0] == k, targets[0] == k",
             "    if ignore_index is not None:",
             "        mine = mine & (targets[0] != ignore_index)",
             f'    numbers["boundary_iou"] = boundary_iou(mine, truth, dilation_ratio={c.dilation_ratio}).iou',
+            "if len(targets) == 1 and small:",
             '    numbers["boundary_f"] = boundary_f_score(mine, truth).f_score',
             '    numbers["hausdorff"] = hausdorff_distance(mine, truth).distance',
             '    numbers["hausdorff95"] = hausdorff_distance(mine, truth, percentile=95).distance',
         ]
+    ignored = c.background == "ignored"
     if c.source == "files" and c.predictor == "given" and c.instances == "ids":  # ids that the files themselves hold
         imports.add("from core.perception.panoptic_quality import decode_instance_ids, panoptic_quality")
-        parts = "[decode_instance_ids(ids) for ids in reversed(pair.ids)]"
+        segments = [
+            f"    read = lambda ids: decode_instance_ids(ids, ignore_index=ignore_index, background={not ignored})",
+            "    mine, truth = [read(ids) for ids in reversed(pair.ids)]",
+        ]
     else:
         imports.add("from core.perception.panoptic_quality import connected_instances, panoptic_quality")
-        parts = "[connected_instances(m, void_classes=(0,), **options) for m in (predictions[0], targets[0])]"
+        kind = "void_classes=(0,)" if ignored else "stuff_classes=(0,)"
+        segments = [
+            f"    kinds = dict(num_classes=num_classes, {kind})",
+            "    called = predictions[0].astype(np.int64)",
+            "    called[(called < 0) | (called >= num_classes)] = -1",
+            "    mine = connected_instances(called, ignore_index=-1, **kinds)",
+            "    truth = connected_instances(targets[0], ignore_index=ignore_index, **kinds)",
+        ]
+    excluded = "(0,)" if c.background == "excluded" else "()"
     return [
-        "if len(targets) == 1:",
-        f"    mine, truth = {parts}",
-        "    quality = panoptic_quality(*mine, *truth)",
+        *body,
+        "if len(targets) == 1 and small:",
+        *segments,
+        f"    quality = panoptic_quality(*mine, *truth, excluded_classes={excluded})",
         "    numbers.update(pq=quality.pq, sq=quality.sq, rq=quality.rq)",
     ]

@@ -64,8 +64,8 @@ def step_numbers(demo: AnyDemo, preset: str) -> list[Number]:
 def scene_numbers(scene: Scene) -> Iterator[Number]:
     for pane in scene.panes:
         for layer in pane.layers:
-            if isinstance(layer, Matrix) and layer.receipt is not None:
-                yield layer.receipt
+            if isinstance(layer, Matrix):
+                yield from layer.receipts
             if isinstance(layer, Table):
                 yield from (cell for row in layer.rows for cell in row if isinstance(cell, Number))
 

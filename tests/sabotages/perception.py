@@ -14,6 +14,9 @@ DEGRADE = "core/perception/mask_degradation.py"
 PHOTO = "core/perception/photo_segmentation.py"
 
 SABOTAGES = (
+    Sabotage(PANOPTIC, "if c not in stuff_classes:", "if True:", "stuff falls into patches"),
+    Sabotage(PANOPTIC, "and q.class_id not in excluded_classes]", "]", "excluded class stays in the mean"),
+    Sabotage(PANOPTIC, "nothing = (values == 0) & ~void", "nothing = values <= 0", "void becomes background"),
     Sabotage(
         PANOPTIC,
         "values < divisor, values, values // divisor",

@@ -209,3 +209,35 @@ def test_classes_of_ids_are_those_of_the_decoded_instances(values, divisor):
 def test_a_divisor_of_ids_is_positive():
     with pytest.raises(ValueError, match="divisor"):
         classes_of_ids(np.zeros((1, 1), int), divisor=0)
+
+
+def test_a_false_object_on_a_background_of_stuff_is_not_forgiven():
+    target = np.zeros((120, 160), np.uint8)
+    target[20:50, 20:50] = 1
+    prediction = target.copy()
+    prediction[60:105, 60:145] = 1  # hallucinated
+    wide = np.zeros_like(target)
+    wide[10:60, 10:60] = 1
+    for guess, pq in ((prediction, 2 / 3), (wide, 0.0)):  # one hit and one false alarm; IoU 900 / 2500 misses the bar
+        parts = [connected_instances(m, num_classes=2, stuff_classes=(0,)) for m in (guess, target)]
+        quality = panoptic_quality(*parts[0], *parts[1], excluded_classes=(0,))
+        assert quality.pq == pytest.approx(pq)
+        whole = panoptic_quality(*parts[0], *parts[1])
+        assert whole.per_class == quality.per_class
+        assert whole.pq == pytest.approx(sum(q.pq for q in whole.per_class) / 2)
+        void = [connected_instances(m, num_classes=2, void_classes=(0,)) for m in (guess, target)]
+        assert panoptic_quality(*void[0], *void[1]).pq == 1  # what forgiving the background would have said
+
+
+def test_stuff_is_one_segment_however_many_patches():
+    ids, classes = connected_instances(np.array([[0, 1, 0, 1]]), num_classes=2, stuff_classes=(0,))
+    assert (ids.tolist(), classes) == ([[1, 2, 1, 3]], {1: 0, 2: 1, 3: 1})
+
+
+def test_zero_of_an_instance_map_is_void_or_background():
+    ids = np.array([[0, 7, 26001, 255, -3]])
+    decoded, classes = decode_instance_ids(ids, ignore_index=255, background=True)
+    assert (decoded.tolist(), classes) == ([[26002, 7, 26001, 0, 0]], {7: 7, 26001: 26, 26002: 0})
+    decoded, classes = decode_instance_ids(ids, ignore_index=255)
+    assert (decoded.tolist(), classes) == ([[0, 7, 26001, 0, 0]], {7: 7, 26001: 26})
+    assert decode_instance_ids(np.array([[5]]), background=True)[1] == {5: 5}
