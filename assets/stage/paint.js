@@ -24,7 +24,7 @@ class Painter {
   }
   /* A new picture of the same size under the same brush: strokes, undo and focus live on. */
   move_to(pane, tools) { this.pane = pane; pane.holder.append(this.sheet); this.adopt(tools); }
-  fits(tools, pane) { const t = this.tools; return t.paint === tools.paint && t.box === tools.box && t.label === tools.label && String(t.classes) === String(tools.classes) && this.w === pane.pane.width && this.h === pane.pane.height; }
+  fits(tools, pane) { const mine = this.tools; return mine.paint === tools.paint && mine.box === tools.box && mine.label === tools.label && String(mine.classes) === String(tools.classes) && this.w === pane.pane.width && this.h === pane.pane.height; }
   /* Take over what the server says is painted, unless a stroke is under way here. */
   adopt(tools) {
     this.tools = tools;
@@ -97,11 +97,17 @@ class Painter {
     this.stage.flush();
   }
   undo() { if (this.past.length) { this.labels = this.past.pop(); this.context.clearRect(0, 0, this.w, this.h); this.commit(); } }
+  /* One drawing at a time is on its way; what is drawn meanwhile goes along with the next. */
   async commit() {
-    this.sent = performance.now();
-    const mine = this.unanswered = (this.commits = (this.commits || 0) + 1);
-    const drawing = `${this.w}x${this.h}:${textOf(await deflate(this.labels))}`;
-    if (mine === this.unanswered) { this.stage.hooks.paint({ drawing }); this.asked = Glassbox.page.turns; } // a later stroke carries this one
+    this.unanswered = true;
+    if (this.travelling && performance.now() - this.sent < 20000) { this.again = true; return; }
+    this.travelling = true; this.sent = performance.now(); this.asked = Glassbox.page.turns;
+    this.stage.hooks.paint({ drawing: `${this.w}x${this.h}:${textOf(await deflate(this.labels))}` });
+  }
+  settle(turn) {
+    if (!this.travelling || turn <= this.asked) return;
+    this.travelling = false; this.since = this.sent;
+    if (this.again) { this.again = false; this.commit(); } else this.unanswered = false;
   }
   showBox(box) {
     const b = box || (this.tools.box_xyxy.length ? this.tools.box_xyxy : null), c = this.context;

@@ -21,6 +21,7 @@ class Stage {
     const turn = ++this.loads, data = await decodeValue(value);
     if (turn !== this.loads) return;
     this.calm();
+    if (this.painter) this.painter.settle(this.answered);
     if (!data.scene) return this.complain(data.message);
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
     this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp;
@@ -42,7 +43,7 @@ class Stage {
     this.modes();
     this.remember();
     this.root.dataset.ready = turn;
-    if (this.painter && this.painter.sent) { this.root.dataset.repaint = (performance.now() - this.painter.sent).toFixed(1); this.painter.sent = 0; }
+    if (this.painter && this.painter.since) { this.root.dataset.repaint = (performance.now() - this.painter.since).toFixed(1); this.painter.since = 0; }
     return this;
   }
   build() {
@@ -63,8 +64,6 @@ class Stage {
       if (pane.controls && pane.pane.layers.some(l => l.opacity !== undefined)) pane.root.append(pane.controls());
       const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
       if (tools) {
-        const answered = !old || !old.unanswered || (this.answered || 0) > (old.asked || 0);
-        if (old && answered) old.unanswered = 0;
         if (old && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Painter(tools, pane, this);
         this.painter.sheet.dataset.focus = 'canvas';
         pane.holder.before(this.painter.root);

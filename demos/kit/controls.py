@@ -162,7 +162,7 @@ def _from_text(item: Field[Any], text: str) -> Any:
     if spec.kind == "toggle":
         return {"1": True, "0": False}.get(text, text)
     if spec.kind == "number":
-        if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(e-?[0-9]{1,3})?", text):
+        if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,3})?", text):
             raise ControlError(f"{item.name} must be a plain number, got {text[:40]!r}")
         return int(text) if spec.whole else float(text)
     return text

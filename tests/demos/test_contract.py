@@ -31,7 +31,7 @@ from demos.kit.numbers import Number, load_receipts, source_fingerprint
 from demos.kit.scene import Matrix, Scene, Table
 from demos.kit.stage import decode
 from demos.kit.text import LANGUAGES, Text
-from demos.kit.upload_errors import UploadError
+from demos.kit.upload_errors import UploadError, error_sentence
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMOS = [demo for group in GROUPS.values() for demo in group]
@@ -517,12 +517,18 @@ def test_a_wrong_upload_says_one_sentence_in_its_language(language: str) -> None
     assert header["message"] == UploadError("empty_file", name="</script>.png").sentence(language)
 
 
-def test_other_mistakes_are_not_hidden() -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_other_mistakes_are_one_sentence_and_the_log_has_the_story(
+    language: str, caplog: pytest.LogCaptureFixture
+) -> None:
     def run(_: Few) -> Any:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("secret path")
 
-    with pytest.raises(ZeroDivisionError):
-        attempt(stub((), run), "en", {"mode": 9})
+    value, *_ = attempt(stub((), run), language, {"mode": 9})
+    header, _ = decode(value)
+    assert header["scene"] is None
+    assert header["message"] == error_sentence("internal", {}, language)
+    assert "secret path" in caplog.text
 
 
 def test_an_answer_carries_the_number_of_its_question() -> None:

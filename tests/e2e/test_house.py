@@ -52,11 +52,18 @@ def test_a_broken_address_opens_a_sane_view(fresh_page, query: str) -> None:
     expect_numbers(page, DEMO, Controls())
 
 
+def test_a_link_to_somebodys_upload_opens_its_preset_and_says_why(fresh_page) -> None:
+    page = fresh_page(f"zh?tab={SLUG}&preset=libraries&source=files")
+    wait_ready(page, SLUG)
+    expect_numbers(page, DEMO, DEMO.presets["libraries"])
+    expect(stage_of(page, SLUG).locator(".gb-alert")).to_contain_text("请上传")
+
+
 def test_a_locked_link_hides_controls(fresh_page) -> None:
     page = fresh_page(f"?tab={SLUG}&preset=start&lock=1")
     wait_ready(page, SLUG)
     expect(page.locator(f"#{SLUG}--source")).to_be_hidden()
-    page = fresh_page(f"?tab={SLUG}&preset=start&lock=source,grow")
+    page = fresh_page(f"?tab={SLUG}&preset=start&lock=source,grow,stage")
     wait_ready(page, SLUG)
     expect(page.locator(f"#{SLUG}--source")).to_be_hidden()
     expect(page.locator(f"#{SLUG}--predictor")).to_be_visible()
@@ -168,7 +175,7 @@ def test_the_endpoint_takes_files(client: Client, tmp_path: Path) -> None:
         {"grow": 1e9},
         {"grow": "<b>"},
         {"source": "../../etc/passwd"},
-        {"painted": "9x9:" + "A" * 50, "predictor": "paint"},
+        {"painted": "600x400:" + "A" * 50, "predictor": "paint"},
         {"box": "1,2,3", "predictor": "grabcut"},
         {"class_id": -5},
         {"salt": True},

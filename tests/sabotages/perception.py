@@ -374,16 +374,19 @@ SABOTAGES = (
     Sabotage(PANOPTIC, "weight = tp + fp / 2 + fn / 2", "weight = tp + fp + fn", "IoU of segments instead of F1"),
     Sabotage(
         PANOPTIC,
-        "counted = [q for q in per_class if not math.isnan(q.pq)]",
-        "counted = [q for q in per_class if q.true_positives]",
+        "if not math.isnan(q.pq) and",
+        "if q.true_positives and",
         "classes without a match leave the mean",
     ),
     Sabotage(PANOPTIC, "connectivity=8", "connectivity=4", "instances split at corners"),
     Sabotage(
-        PANOPTIC, "ids[here] = patch[here] + len(classes)", "ids[here] = patch[here]", "ids of two classes collide"
+        PANOPTIC,
+        "ids[inside] = patch[inside] + len(classes)",
+        "ids[inside] = patch[inside]",
+        "ids of two classes collide",
     ),
     Sabotage(PANOPTIC, "if v < divisor else", "if v <= divisor else", "class 1 without its first instance"),
-    Sabotage(PANOPTIC, "    values[values < 0] = 0", "    pass", "negative ids are segments"),
+    Sabotage(PANOPTIC, "void = values < 0", "void = values < -9", "negative ids are segments"),
     Sabotage(
         DEGRADE,
         "out[~elsewhere & (_squared_distance_to(elsewhere) <= radius**2)] = 0",

@@ -112,7 +112,7 @@ LAYERS: dict[str, Layer] = {
         ("r", "s"),
         ("c", "d"),
         codes=np.arange(4).reshape(2, 2),
-        receipt=NUMBER,
+        receipts=(NUMBER,),
     ),
     "table": Table("a", "A", ("k", "v"), (("row", NUMBER),), (0,)),
 }

@@ -264,7 +264,11 @@ def test_a_painted_prediction_is_the_prediction(photo: str) -> None:
     assert (pairs.predictions[0] == drawn).all()
     assert pairs.painting is not None
     assert (pairs.painting == drawn).all()
-    refused(Controls(predictor="paint", painted=write_painting(drawn.T)), "drawing_size")
+    other = pairs_of(
+        Controls(predictor="paint", painted=write_painting(drawn.T))
+    )  # painted on another picture: put aside
+    assert not other.predictions[0].any()
+    assert [note.code for note in other.notes] == ["drawing_put_aside"]
     refused(Controls(predictor="paint", painted="rubbish"), "drawing_broken")
 
 

@@ -262,9 +262,12 @@ def test_degraded_truths_are_scored_as_core_degrades_them(
 
 def test_drawings_go_to_the_control_they_belong_to() -> None:
     assert DEMO.drawing is not None
-    assert DEMO.drawing("box", {"painter": "prediction"}) == "box"
-    assert DEMO.drawing("paint", {"painter": "prediction"}) == "painted"
-    assert DEMO.drawing("paint", {"painter": "truth"}) == "truth_painted"
+    photo = {"source": "files", "truth_files": None, "painter": "prediction", "predictor": "paint"}
+    assert DEMO.drawing("box", photo) == "box"
+    assert DEMO.drawing("paint", photo) == "painted"
+    assert DEMO.drawing("paint", {**photo, "painter": "truth"}) == "truth_painted"
+    assert DEMO.drawing("paint", {**photo, "predictor": "kmeans"}) == "truth_painted"
+    assert DEMO.drawing("paint", {**photo, "painter": "truth", "source": "coffee"}) == "painted"  # its truth is given
 
 
 def test_results_are_remade_not_kept() -> None:

@@ -107,18 +107,27 @@ def test_painted_predictions_are_reproduced() -> None:
         {"predictor": "given", "background": "ignored", "absent": "zero"},
         {"predictor": "given", "ignore_index": 2},
         {"predictor": "given", "ignore_index": -1},
+        {"predictor": "given", "extra": "panoptic"},
+        {"predictor": "given", "extra": "panoptic", "background": "excluded"},
+        {"predictor": "given", "extra": "panoptic", "instances": "ids"},
+        {"predictor": "given", "extra": "panoptic", "instances": "ids", "background": "ignored"},
+        {"predictor": "degrade", "extra": "panoptic", "instances": "ids"},
     ],
 )
 def test_uploads_are_reproduced_beside_their_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
     rng = np.random.default_rng(1)
-    for name in ("truth", "guess"):
-        Image.fromarray(rng.integers(0, 4, (20, 30), np.uint8)).save(tmp_path / f"{name}.png")
+    for name in ("truth", "prediction"):  # namesakes, as data sets have them
+        (tmp_path / name).mkdir()
+        labels = rng.integers(0, 4, (20, 30), np.uint8).astype(np.int32)
+        if options.get("instances") == "ids":
+            labels = np.where(labels == 0, 0, labels * 1000 + labels)
+        np.save(tmp_path / name / "mask.npy", labels)
     controls = Controls(
         source="files",
-        truth_files=(str(tmp_path / "truth.png"),),
-        prediction_files=(str(tmp_path / "guess.png"),) if options["predictor"] == "given" else (),
+        truth_files=(str(tmp_path / "truth" / "mask.npy"),),
+        prediction_files=(str(tmp_path / "prediction" / "mask.npy"),),
         **options,
     )
     assert str(tmp_path) not in script_of(controls)  # where the server keeps uploads is nobody's business
@@ -134,12 +143,13 @@ def test_painted_truths_are_reproduced_beside_their_photograph(
 ) -> None:
     picture = np.random.default_rng(4).integers(0, 60, (40, 50, 3), np.uint8)
     picture[10:30, 10:40] += 150
-    Image.fromarray(picture).save(tmp_path / "photo.png")
+    (tmp_path / "photo").mkdir()
+    Image.fromarray(picture).save(tmp_path / "photo" / "photo.png")
     drawn = np.zeros((40, 50), np.uint8)
     drawn[10:30, 10:40] = 1
     controls = Controls(
         source="files",
-        photo=(str(tmp_path / "photo.png"),),
+        photo=(str(tmp_path / "photo" / "photo.png"),),
         truth_painted=write_painting(drawn),
         painter="truth",
         predictor=predictor,
@@ -153,7 +163,7 @@ def test_painted_truths_are_reproduced_beside_their_photograph(
 def test_scripts_are_short_and_import_what_they_use() -> None:
     for controls in DEMO.presets.values():
         script = script_of(controls)
-        assert len(script.splitlines()) <= 32
+        assert len(script.splitlines()) <= 36
         assert max(map(len, script.splitlines())) <= 140
         compile(script, "exported.py", "exec")
         assert "gradio" not in script
