@@ -18,8 +18,10 @@ function stripes(context, kind, period) {
 class PicturePane {
   constructor(pane, stage) {
     this.pane = pane; this.stage = stage; this.cache = new Map();
-    this.scale = Math.max(1, Math.ceil(640 / Math.max(pane.width, pane.height)));
-    const W = pane.width * this.scale, H = pane.height * this.scale;
+    /* tiny pictures are drawn larger, huge ones no larger than screens are */
+    const area = pane.width * pane.height;
+    this.scale = area > 2.1e6 ? Math.sqrt(2.1e6 / area) : Math.max(1, Math.ceil(640 / Math.max(pane.width, pane.height)));
+    const W = Math.round(pane.width * this.scale), H = Math.round(pane.height * this.scale);
     this.canvas = el('canvas', { width: W, height: H, class: 'gb-raster' });
     this.svg = sv('svg', { viewBox: `0 0 ${pane.width} ${pane.height}`, class: 'gb-vector', 'aria-hidden': 'true', preserveAspectRatio: 'none' });
     this.tip = el('output', { class: 'gb-tip', 'aria-live': 'off' });
@@ -81,7 +83,7 @@ class PicturePane {
       if (!state.visible) continue;
       c.globalAlpha = state.opacity;
       if (layer.type === 'picture') {
-        c.imageSmoothingEnabled = this.scale === 1;
+        c.imageSmoothingEnabled = this.scale <= 1;
         c.drawImage(pick(this.bitmaps.get(layer.key), step), 0, 0, W, H);
         c.imageSmoothingEnabled = false;
       } else if (layer.type === 'labels') {

@@ -172,7 +172,13 @@ def library_table(
         _row("torchmetrics_jaccard_macro", tm, macro, ignored=both),
         _row("torchmetrics_jaccard_micro", tm, micro, average="micro", ignored=both),
         _row("torchmetrics_jaccard_weighted", tm, weighted, average="weighted", ignored=both),
-        _row("torchmetrics_mean_iou", tm, _torchmetrics_mean_iou(images, k), accumulation=pairs, ignored="count"),
+        _row(
+            "torchmetrics_mean_iou",
+            tm,
+            _torchmetrics_mean_iou(images, matrices, k),
+            accumulation=pairs,
+            ignored="count",
+        ),
         _row("sklearn_jaccard_auto", sklearn, _sklearn_auto(images, total, k, ignore_index), ignored=own),
         _row("sklearn_jaccard_labels", sklearn, _sklearn_labels(total), absent="zero", ignored=own),
         _row(
@@ -273,12 +279,17 @@ def _torchmetrics_jaccard(
     return (scores.mean_iou, per_class, ()), (micro, None, ()), (weighted, per_class, ())
 
 
-def _torchmetrics_mean_iou(images: Images, k: int) -> Answer:
-    """segmentation/mean_iou.py with input_format="index": one-hot first, so any label outside 0..K-1 raises."""
-    if any(labels.min(initial=0) < 0 or labels.max(initial=0) >= k for pair in images for labels in pair):
-        return None, None, ("label_out_of_range",)
-    matrices = [confusion_matrix(p, t, num_classes=k) for p, t in images]
-    mean = accumulate_scores(matrices, accumulation="per_image_and_class")
+def _torchmetrics_mean_iou(images: Images, matrices: list[Counts], k: int) -> Answer:
+    """segmentation/mean_iou.py with input_format="index": one-hot first, so any label outside 0..K-1 raises; no
+    ignore_index."""
+    whole: list[Counts] = []
+    for (p, t), n in zip(images, matrices, strict=True):
+        if n[:, k:].any() or int(n.sum()) != t.size:  # a prediction out of range, or pixels that others ignore
+            if any(labels.min(initial=0) < 0 or labels.max(initial=0) >= k for labels in (p, t)):
+                return None, None, ("label_out_of_range",)
+            n = confusion_matrix(p, t, num_classes=k)
+        whole.append(n[:, :k])
+    mean = accumulate_scores(whole, accumulation="per_image_and_class")
     return mean.mean_iou, mean.iou, ()
 
 
@@ -316,12 +327,12 @@ def _semseg(images: Images, matrices: list[Counts], k: int, ignore_index: int | 
         hits += n[np.arange(k), np.arange(k)]
         predicted += n[:, :k].sum(axis=0)
         true += n.sum(axis=1)
-        counted = np.ones(t.shape, np.bool_) if ignore_index is None else t != ignore_index
         if n[:, k:].any():
+            counted = np.ones(t.shape, np.bool_) if ignore_index is None else t != ignore_index
             predicted[k - 1] += int(np.count_nonzero((p == k) & counted))
         if ignore_index is not None and 0 <= ignore_index <= k:
             for counts in (hits, predicted, true):
-                counts[min(ignore_index, k - 1)] += int(np.count_nonzero(~counted))
+                counts[min(ignore_index, k - 1)] += t.size - int(n.sum())
     iou: Floats = hits / (predicted + true - hits + 1e-10)
     return float(iou.mean()), iou, ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +29,8 @@ ASSETS = Path(__file__).parents[2] / "assets"
 MAX_FRAMES = 120
 DISTANCE_PIXELS = 4_000_000  # boundary F, Hausdorff distances and Panoptic Quality of larger pictures take seconds
 LEAST_SIDE = 16  # px of a photo that is worth segmenting
+SHOWN_PIXELS = 2_100_000  # of one picture; of a clip, all frames together may have SHOWN_CLIP
+SHOWN_CLIP = 6_000_000
 PHOTOS = {"coffee": 5, "rocket": 2}  # bundled photographs with a truth drawn by hand: number of classes
 
 
@@ -56,6 +58,17 @@ class Pairs:
         """(height, width) px."""
         height, width = self.targets[0].shape
         return height, width
+
+
+def thinned(labels: np.ndarray, frames: int = 1) -> np.ndarray:
+    """The map as it is shown: whole if it fits, else every n-th pixel (labels are never mixed)."""
+    limit = SHOWN_PIXELS if frames == 1 else SHOWN_CLIP // frames
+    if labels.size <= limit:
+        return labels
+    limit, step = limit // 2, 1  # thinned out anyway: then no more than a screen can show
+    while -(-labels.shape[0] // step) * -(-labels.shape[1] // step) > limit:
+        step += 1
+    return labels[::step, ::step]
 
 
 def paints_truth(values: Mapping[str, Any]) -> bool:
@@ -197,18 +210,22 @@ def _uploaded(c: Controls) -> Pairs:
 def _count(first: MaskSequence, second: MaskSequence | None, ignore: int | None, name: str) -> int:
     """Number of classes: what the labels need (the ignored one aside), or the palette names."""
     frames = first.frames + (second.frames if second else ())
-    most = max(
-        int((frame if ignore is None else np.where(frame == ignore, 0, frame)).max(initial=0)) for frame in frames
-    )
-    least = min(
-        int((frame if ignore is None else np.where(frame == ignore, 0, frame)).min(initial=0)) for frame in first.frames
-    )
+    most = max(_extreme(frame, ignore, np.max) for frame in frames)
+    least = min(_extreme(frame, ignore, np.min) for frame in first.frames)
     if least < 0:
         raise UploadError("label_out_of_range", name=name, label=least, limit=most)
     count = max(2, most + 1, len(first.names or ()))
     if count > MOST_CLASSES:
         raise UploadError("too_many_classes", name=name, count=count, limit=MOST_CLASSES)
     return count
+
+
+def _extreme(labels: np.ndarray, ignore: int | None, of: Callable[..., Any]) -> int:
+    """The largest or smallest label; ignored ones count as 0. They are looked for only where they could decide it."""
+    found = int(of(labels, initial=0))
+    if ignore is None or found != ignore:
+        return found
+    return int(of(np.where(labels == ignore, 0, labels), initial=0))
 
 
 def _fitted(photo: Picture, shape: tuple[int, ...]) -> np.ndarray:

@@ -39,7 +39,7 @@ from core.perception.segmentation_metrics import (
 from demos.contract import Demo
 from demos.kit.controls import choice, drawn, files, number, toggle
 from demos.panel import Panel
-from demos.perception.segmentation_inputs import DISTANCE_PIXELS, Pairs, paints_truth, pairs_of
+from demos.perception.segmentation_inputs import DISTANCE_PIXELS, Pairs, paints_truth, pairs_of, thinned
 from demos.perception.segmentation_metrics_figures import show
 from demos.perception.segmentation_numbers import numbers_of
 from demos.perception.segmentation_script import script_of
@@ -76,7 +76,7 @@ class Controls:
     predicted_only: str = choice("zero", ("zero", "exclude"))
     background: str = choice("scored", ("scored", "excluded", "ignored"))
     normalize: str = choice("counts", ("counts", "target", "prediction"))
-    extra: str = choice("boundary", ("boundary", "panoptic", "none"))
+    extra: str = choice("boundary", ("boundary", "panoptic", "depth", "none"))
     class_id: int = number(2, 0, 253, slider=False)
     dilation_ratio: float = number(0.02, 0.001, 0.05, 0.001)
     instances: str = choice("components", ("components", "ids"))
@@ -131,7 +131,7 @@ class Result:
         single, c = len(self.steps) == 1, self.controls
         return (
             *(("table",) if self.pixels > TABLE_PIXELS else ()),
-            *(("depth",) if single and self.pixels > DEPTH_PIXELS else ()),
+            *(("depth",) if single and c.extra == "depth" and self.pixels > DEPTH_PIXELS else ()),
             *(("distances",) if single and c.extra == "boundary" and self.pixels > DISTANCE_PIXELS else ()),
             *(("panoptic",) if single and c.extra == "panoptic" and self.pixels > DISTANCE_PIXELS else ()),
             *(("extra",) if not single and c.extra != "none" else ()),
@@ -146,9 +146,10 @@ class Result:
 
     @cached_property
     def codes(self) -> tuple[np.ndarray, ...]:
-        """T × (H, W) uint16."""
+        """T × (h, w) uint16 of the pixels that are shown."""
+        frames = len(self.steps)
         pairs = zip(self.pairs.predictions, self.pairs.targets, strict=True)
-        return tuple(pixel_codes(p, t, **self.labelling) for p, t in pairs)
+        return tuple(pixel_codes(thinned(p, frames), thinned(t, frames), **self.labelling) for p, t in pairs)
 
     @cached_property
     def legend(self) -> CodeLegend:
@@ -156,7 +157,7 @@ class Result:
 
     @cached_property
     def worst(self) -> WorstErrors | None:
-        if len(self.steps) > 1 or self.pixels > DEPTH_PIXELS:
+        if self.controls.extra != "depth" or len(self.steps) > 1 or self.pixels > DEPTH_PIXELS:
             return None
         return worst_errors(self.pairs.predictions[0], self.pairs.targets[0], **self.labelling, count=5)
 
@@ -311,7 +312,7 @@ DEMO = Demo(
     presets={
         "start": Controls(),
         "libraries": Controls(source="worked", predictor="given", extra="none"),
-        "background": Controls(source="rocket", all_background=True, extra="none", grow=0, shift_x=0, shift_y=0),
+        "background": Controls(source="rocket", all_background=True, extra="depth", grow=0, shift_x=0, shift_y=0),
         "boundary": Controls(source="ellipse", grow=0, shift_x=9, shift_y=0, class_id=1),
         "grabcut": Controls(predictor="grabcut", extra="panoptic", box="70,10,490,392"),
         "clip": Controls(source="clip", predictor="given", extra="none"),

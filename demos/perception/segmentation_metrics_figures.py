@@ -29,14 +29,13 @@ from demos.kit.scene import (
 from demos.kit.text import Text
 from demos.kit.theme import ROLES, class_colors, magnitude_colors, rgb
 from demos.kit.upload_errors import error_sentence
+from demos.perception.segmentation_inputs import SHOWN_PIXELS, thinned
 from demos.perception.segmentation_numbers import matrix_number
 from demos.perception.segmentation_tables_figures import class_names, classes_pane, libraries_pane, time_pane
 
 if TYPE_CHECKING:
     from demos.perception.segmentation_metrics import Result
 
-SHOWN_PIXELS = 2_100_000  # of one picture; of a clip, all frames together may have SHOWN_CLIP
-SHOWN_CLIP = 6_000_000
 SHOWN_VIEWS = 24  # classes with a view of their own; the largest in the picture come first
 
 
@@ -88,7 +87,7 @@ Compact: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 def _compact(result: Result) -> Compact:
     """Codes that are shown, renumbered from 0 (small tables, small payload): (T, h, w), new -> code, code -> new or −1."""
     size = len(result.legend.target)
-    shown = [_shrunk(codes, len(result.codes)) for codes in result.codes]
+    shown = result.codes
     counts = np.zeros(size, np.int64)
     for codes in shown:
         counts += np.bincount(codes.ravel(), minlength=size)
@@ -99,15 +98,6 @@ def _compact(result: Result) -> Compact:
     table = np.where(renumber < 0, 0, renumber).astype(kind)
     frames = [table[codes] for codes in shown]
     return (frames[0] if len(frames) == 1 else np.stack(frames)), present, renumber
-
-
-def _shrunk(codes: np.ndarray, frames: int) -> np.ndarray:
-    """The map as it is shown: whole if it fits, else every n-th pixel (labels are never mixed)."""
-    limit = SHOWN_PIXELS if frames == 1 else SHOWN_CLIP // frames
-    step = 1
-    while -(-codes.shape[0] // step) * -(-codes.shape[1] // step) > limit:
-        step += 1
-    return codes[::step, ::step]
 
 
 def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text) -> Pane:
@@ -263,7 +253,7 @@ def _worst_layers(result: Result, text: Text) -> list[Layer]:
         Labels(
             "depth",
             text("layers", "depth"),
-            _shrunk(level, 1),
+            thinned(level),
             (View("depth", text("layers", "depth"), ramp, legend=keys),),
             visible=False,
             opacity=0.9,
@@ -301,7 +291,7 @@ def _boundary_layers(result: Result, text: Text) -> list[Layer]:
         Labels(
             "band",
             text("layers", "band"),
-            _shrunk(bits, 1),
+            thinned(bits),
             (View("band", text("layers", "band"), colors, legend=keys),),
             visible=shown,
             opacity=0.8,

@@ -132,7 +132,7 @@ def _prediction(c: Controls, imports: set[str], body: list[str]) -> None:
 
 
 def _extra(c: Controls, imports: set[str]) -> list[str]:
-    if c.extra == "none" or c.source == "clip":
+    if c.extra in ("none", "depth") or c.source == "clip":
         return []
     body = [f"small = targets[0].size <= {DISTANCE_PIXELS}  # distances and segments of larger pictures take seconds"]
     if c.extra == "boundary":

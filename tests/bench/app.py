@@ -195,16 +195,20 @@ def _large_masks(browser: Browser, url: str) -> Iterator[Budget]:
             Image.fromarray(np.roll(blocks, turn, axis=0)).save(files[0])
             Image.fromarray(np.roll(blocks, turn + 15, axis=1)).save(files[1])
             page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.goto(f"{url}?tab={FIRST_ROOM.name}&source=files&predictor=given")
+            page.goto(url)
+            page.wait_for_selector(STAGE)
+            page.locator(f"#{FIRST_ROOM.name}--predictor input[value=given]").check()
+            page.locator(f"#{FIRST_ROOM.name}--source input[value=files]").check()
             page.locator(f"#{FIRST_ROOM.name}--truth_files input[type=file]").set_input_files(files[0])
-            page.wait_for_selector(f"{STAGE}:not([aria-busy])")
-            page.wait_for_timeout(1500)
+            page.wait_for_function("document.querySelector('.gb-value')?.textContent === '1.0000'")  # truth alone
+            page.wait_for_timeout(1500)  # and nothing under way any more
             before = page.locator(STAGE).first.get_attribute("data-ready")
             start = time.perf_counter()
             page.locator(f"#{FIRST_ROOM.name}--prediction_files input[type=file]").set_input_files(files[1])
             page.wait_for_function(
                 "([stage, old]) => document.querySelector(stage).dataset.ready !== old", arg=[STAGE, before]
             )
+            page.wait_for_function("document.querySelector('.gb-value').textContent !== '1.0000'")  # no longer alone
             seconds.append(time.perf_counter() - start)
             page.close()
     yield Budget("12-megapixel pair, upload to picture: median", median(seconds), "s", 1)

@@ -236,12 +236,15 @@ SABOTAGES = (
         "torchmetrics allows one label more",
     ),
     Sabotage(
-        RULES, "labels.max(initial=0) >= k for pair", "labels.max(initial=0) > k for pair", "one-hot accepts label K"
+        RULES,
+        "labels.max(initial=0) >= k for labels",
+        "labels.max(initial=0) > k for labels",
+        "one-hot accepts label K",
     ),
     Sabotage(
         RULES,
-        'mean = accumulate_scores(matrices, accumulation="per_image_and_class")',
-        'mean = accumulate_scores(matrices, accumulation="per_image")',
+        'mean = accumulate_scores(whole, accumulation="per_image_and_class")',
+        'mean = accumulate_scores(whole, accumulation="per_image")',
         "MeanIoU averaged image by image",
     ),
     Sabotage(

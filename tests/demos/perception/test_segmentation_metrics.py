@@ -216,7 +216,7 @@ def test_twelve_megapixels(tmp_path: Path) -> None:
     truth = np.zeros((3000, 4000), np.uint8)
     truth[500:2500, 1000:3000] = 1
     guess = degrade(truth, num_classes=2, shift=(40, 0))
-    result = uploaded(tmp_path, truth, guess, extra="none")
+    result = uploaded(tmp_path, truth, guess, extra="depth")
     assert result.total.confusion.sum() == 12_000_000
     assert result.scores.true_positive[1] == 2000 * 1960
     assert result.worst is None

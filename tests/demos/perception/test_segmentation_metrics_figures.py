@@ -296,7 +296,7 @@ def test_bands_are_cores() -> None:
 
 
 def test_the_worst_spots_are_cores() -> None:
-    view = shown("start")
+    view = Shown(Controls(extra="depth"))
     worst = view.result.worst
     assert worst is not None
     assert view.array(view.layer("worst")["xy"]).tolist() == [[r.x + 0.5, r.y + 0.5] for r in worst.regions]
