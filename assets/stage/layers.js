@@ -20,7 +20,7 @@ class PicturePane {
     this.pane = pane; this.stage = stage; this.cache = new Map();
     /* tiny pictures are drawn larger, huge ones no larger than screens are */
     const area = pane.width * pane.height;
-    this.scale = area > 2.1e6 ? Math.sqrt(2.1e6 / area) : Math.max(1, Math.ceil(640 / Math.max(pane.width, pane.height)));
+    this.scale = area > 2.1e6 ? Math.sqrt(2.1e6 / area) : Math.max(1, Math.floor(640 / Math.max(pane.width, pane.height)));
     const W = Math.round(pane.width * this.scale), H = Math.round(pane.height * this.scale);
     this.canvas = el('canvas', { width: W, height: H, class: 'gb-raster' });
     this.svg = sv('svg', { viewBox: `0 0 ${pane.width} ${pane.height}`, class: 'gb-vector', 'aria-hidden': 'true', preserveAspectRatio: 'none' });

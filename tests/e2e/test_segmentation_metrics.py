@@ -355,7 +355,7 @@ def test_everything_leaves(page: Page, tmp_path: Path, fresh_page) -> None:
     trace = json.loads(save(page, "json", tmp_path).read_text(encoding="utf-8"))
     assert [n["raw"] for n in trace["numbers"][0]] == [n.value for n in numbers]
     with Image.open(save(page, "png", tmp_path)) as image:
-        assert image.size == (1200, 800)
+        assert image.size == (600, 400)
         assert len(image.getcolors(maxcolors=10_000_000) or ()) > 1000  # the photo is in it
     assert "<image" in save(page, "svg", tmp_path).read_text(encoding="utf-8")
     code = save(page, "python", tmp_path)
