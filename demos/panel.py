@@ -88,7 +88,7 @@ def _component(spec: Spec, value: Any, common: dict[str, Any], option: Callable[
     if spec.kind == "toggle":
         return gr.Checkbox(value=value, **common)
     if spec.kind == "files":
-        return gr.File(file_count="multiple" if spec.many else "single", type="filepath", height=110, **common)
+        return gr.File(file_count="multiple" if spec.many else "single", type="filepath", height=150, **common)
     return gr.Textbox(value=value, visible="hidden", show_label=False, **common)
 
 

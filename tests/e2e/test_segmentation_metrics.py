@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from core.perception.example_masks import worked_example
 from demos.kit.drawings import write_painting
@@ -152,11 +152,13 @@ def test_quick_strokes_all_arrive_though_the_server_is_slow(page: Page) -> None:
     with recomputing(page, SLUG):
         choose(page, "predictor", "paint")
 
-    def slowly(route: Route) -> None:
-        page.wait_for_timeout(400)
-        route.continue_()
-
-    page.route("**/queue/join*", slowly)
+    page.evaluate("""() => {
+        window.quick = window.fetch;
+        window.fetch = async (...request) => {
+            if (String(request[0].url || request[0]).includes('queue/join')) await new Promise(r => setTimeout(r, 400));
+            return window.quick(...request);
+        };
+    }""")
     stage = stage_of(page, SLUG)
     box = stage.locator(".gb-strokes").bounding_box()
     assert box
@@ -166,7 +168,7 @@ def test_quick_strokes_all_arrive_though_the_server_is_slow(page: Page) -> None:
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] * 0.4, y, steps=4)
         page.mouse.up()
-    page.unroute("**/queue/join*")
+    page.evaluate("() => { window.fetch = window.quick; }")
     labels = np.array(stage.evaluate("s => Array.from(s.gb.painter.labels)"), np.uint8).reshape(427, 640)
     rows = [labels[int(427 * (0.1 + 0.14 * row))].sum() for row in range(6)]
     assert min(rows) > 0.15 * 640, rows
