@@ -6,12 +6,11 @@ from dataclasses import fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from demos.perception.segmentation_inputs import DISTANCE_PIXELS
+from demos.perception.segmentation_inputs import DISTANCE_PIXELS, PHOTOS
 
 if TYPE_CHECKING:
     from demos.perception.segmentation_metrics import Controls
 
-PHOTO_CLASSES = {"coffee": 5, "rocket": 2}
 FOLDERS = {"truth_files": "truth", "prediction_files": "prediction", "photo": "photo", "palette": "palette"}
 INPUTS = {
     *FOLDERS, "source", "predictor", "lossy", "ignore_index", "classes", "painter", "grow", "shift_x", "shift_y", "drop_class",
@@ -47,11 +46,11 @@ def script_of(c: Controls) -> str:
 
 
 def _inputs(c: Controls, imports: set[str], body: list[str]) -> None:
-    if c.source in PHOTO_CLASSES:
+    if c.source in PHOTOS:
         imports |= {"from PIL import Image"}
         body += [
             f'targets = [np.asarray(Image.open("assets/masks/{c.source}.png"))]',
-            f"num_classes, ignore_index = {PHOTO_CLASSES[c.source]}, None",
+            f"num_classes, ignore_index = {PHOTOS[c.source]}, None",
         ]
         if c.predictor in ("grabcut", "kmeans", "watershed"):
             body.append(f'photo = np.asarray(Image.open("assets/images/{c.source}.jpg").convert("RGB"))')
@@ -96,7 +95,7 @@ def _prediction(c: Controls, imports: set[str], body: list[str]) -> None:
     if c.source == "files":
         return  # `pairs_of` made it
     if c.predictor == "given":
-        if c.source in PHOTO_CLASSES:
+        if c.source in PHOTOS:
             body.append("predictions = targets")
     elif c.predictor == "degrade":
         imports.add("from core.perception.mask_degradation import degrade")

@@ -20,7 +20,7 @@ from demos.kit.controls import spec_of
 from demos.kit.drawings import write_painting
 from demos.perception.segmentation_metrics import DEMO, Controls, run
 from demos.perception.segmentation_numbers import numbers_of
-from demos.perception.segmentation_script import PHOTO_CLASSES, script_of
+from demos.perception.segmentation_script import script_of
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = {"frame_miou", "cumulative_miou"}  # of one frame, not of the view
@@ -184,9 +184,3 @@ def test_names_of_files_are_data(hostile: str) -> None:
     assert modules == {"json", "numpy"}
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert not calls & {"__import__", "exec", "eval"}
-
-
-def test_photographs_are_the_inputs_own() -> None:
-    from demos.perception.segmentation_inputs import PHOTOS
-
-    assert PHOTO_CLASSES == PHOTOS
