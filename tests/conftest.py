@@ -1,6 +1,7 @@
 """Two fixtures. `receipt`: a comparison with a reference that is asserted *and* written down. `golden`: what must not change unseen.
 
-`pytest --write-receipts` (that is `make receipts`) writes every comparison of the run to assets/receipts.json, and
+`pytest --write-receipts` (that is `make receipts`) writes every comparison of the run to assets/receipts.json (those of test files
+that did not run stay, while the files exist), and
 `pytest --write-goldens` every golden to tests/golden/; read the difference before you keep it.
 """
 
@@ -95,12 +96,25 @@ def receipt(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.config.getoption("--write-receipts") and _written:
-        receipts = {
-            key: {
-                "fingerprint": entry["fingerprint"],
-                "comparisons": [entry["comparisons"][k] for k in sorted(entry["comparisons"])],
-            }
-            for key, entry in sorted(_written.items())
+    if not session.config.getoption("--write-receipts") or not _written:
+        return
+    ran = {item.nodeid.split("::")[0] for item in session.items}
+    for key, entry in json.loads(RECEIPTS.read_text(encoding="utf-8")).items() if RECEIPTS.is_file() else ():
+        kept = _written.setdefault(key, {"fingerprint": entry["fingerprint"], "comparisons": {}})
+        for line in entry["comparisons"]:
+            file = line["test"].split("::")[0]
+            if (
+                file not in ran
+                and (session.config.rootpath / file).is_file()
+                and kept["fingerprint"] == entry["fingerprint"]
+            ):
+                kept["comparisons"][f"{line['reference']} | {line['test']}"] = line
+    receipts = {
+        key: {
+            "fingerprint": entry["fingerprint"],
+            "comparisons": [entry["comparisons"][k] for k in sorted(entry["comparisons"])],
         }
-        RECEIPTS.write_text(json.dumps(receipts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        for key, entry in sorted(_written.items())
+        if entry["comparisons"]
+    }
+    RECEIPTS.write_text(json.dumps(receipts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

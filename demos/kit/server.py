@@ -282,7 +282,14 @@ async def _answer(send: Send, status: int, text: str) -> None:
 
 
 def _limit_threads(threads: int) -> None:
-    """Torch reads OMP_NUM_THREADS when it is imported, which is at the first model call, not now."""
+    """Torch reads OMP_NUM_THREADS when it is imported, which is at the first model call, not now.
+
+    OpenCV's own pool stays off: visitors already share the cores, and a process-wide pool that many threads enter at once
+    gains them nothing.
+    """
+    import cv2
+
+    cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
