@@ -25,38 +25,99 @@ class PicturePane {
     this.canvas = el('canvas', { width: W, height: H, class: 'gb-raster' });
     this.svg = sv('svg', { viewBox: `0 0 ${pane.width} ${pane.height}`, class: 'gb-vector', 'aria-hidden': 'true', preserveAspectRatio: 'none' });
     this.tip = el('output', { class: 'gb-tip', 'aria-live': 'off' });
-    this.holder = el('div', { class: 'gb-picture', style: `aspect-ratio:${pane.width}/${pane.height};--gb-ratio:${pane.width / pane.height}` }, this.canvas, this.svg);
+    const most = pane.pixel ? `;--gb-most:${pane.pixel * pane.width}px` : '';
+    this.holder = el('div', { class: 'gb-picture', style: `aspect-ratio:${pane.width}/${pane.height};--gb-ratio:${pane.width / pane.height}${most}` }, this.canvas, this.svg);
     this.state = Object.fromEntries(pane.layers.map(l => [l.key, { visible: l.visible !== false, opacity: l.opacity ?? 1, view: l.view || (l.views && l.views[0].key) }]));
     this.bitmaps = new Map();
     this.root = el('figure', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('figcaption', { text: pane.title }));
     this.root.append(this.holder, this.tip);
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
-    this.holder.addEventListener('pointermove', e => this.hover(this.position(e)));
-    this.holder.addEventListener('pointerleave', () => { this.tip.textContent = ''; });
+    this.holder.addEventListener('pointermove', e => { this.hover(this.position(e)); this.point(this.spot(e)); });
+    this.holder.addEventListener('pointerleave', e => { this.tip.textContent = ''; if (e.pointerType !== 'touch') this.point(null); });
+    if (stage.links.any(pane.layers)) this.listen();
   }
   async ready() {
     for (const layer of this.pane.layers.filter(l => l.type === 'picture'))
       this.bitmaps.set(layer.key, await Promise.all(layer.frames.map(f => createImageBitmap(new Blob([f])))));
   }
-  position(event) {
-    const r = this.canvas.getBoundingClientRect();
-    const x = Math.floor((event.clientX - r.left) / r.width * this.pane.width), y = Math.floor((event.clientY - r.top) / r.height * this.pane.height);
-    return [Math.min(this.pane.width - 1, Math.max(0, x)), Math.min(this.pane.height - 1, Math.max(0, y))];
+  /* Where an event is, in the pane's units; `position` is the whole pixel there. */
+  spot(event) {
+    const r = this.canvas.getBoundingClientRect(), { width, height } = this.pane;
+    return [Math.min(width, Math.max(0, (event.clientX - r.left) / r.width * width)), Math.min(height, Math.max(0, (event.clientY - r.top) / r.height * height))];
   }
-  codeAt(layer, [x, y]) {
-    const codes = at(layer.codes, this.stage.step, 2), [h, w] = codes.shape;
-    return codes[Math.floor((y + .5) / this.pane.height * h) * w + Math.floor((x + .5) / this.pane.width * w)];
+  position(event) { const [x, y] = this.spot(event); return [Math.min(this.pane.width - 1, Math.floor(x)), Math.min(this.pane.height - 1, Math.floor(y))]; }
+  extent(layer) { return layer.extent || [0, 0, this.pane.width, this.pane.height]; }
+  /* A layer's rectangle on the canvas: x, y, width, height. */
+  place(layer) {
+    const e = this.extent(layer), kx = this.canvas.width / this.pane.width, ky = this.canvas.height / this.pane.height;
+    return [e[0] * kx, e[1] * ky, (e[2] - e[0]) * kx, (e[3] - e[1]) * ky];
   }
+  codeUnder(layer, [x, y]) {
+    const codes = at(layer.codes, this.stage.step, 2), [h, w] = codes.shape, e = this.extent(layer);
+    const column = Math.floor((x - e[0]) / (e[2] - e[0]) * w), row = Math.floor((y - e[1]) / (e[3] - e[1]) * h);
+    return column >= 0 && column < w && row >= 0 && row < h ? codes[row * w + column] : undefined;
+  }
+  codeAt(layer, [x, y]) { return this.codeUnder(layer, [x + .5, y + .5]); }
   hover([x, y]) {
     const said = [`${x}, ${y}`];
     for (const layer of this.pane.layers) if (layer.type === 'labels' && this.state[layer.key].visible)
       for (const h of layer.hover) {
-        const words = `${h.label}: ${h.names[h.index[this.codeAt(layer, [x, y])]]}`;
-        if (!said.includes(words)) said.push(words);
+        const name = h.names[h.index[this.codeAt(layer, [x, y])]], words = h.label ? `${h.label}: ${name}` : name;
+        if (name && !said.includes(words)) said.push(words);
       }
     this.tip.textContent = said.join('  ·  ');
   }
+  /* What lies at a spot: the nearest point within reach, else the smallest boxes, else a label map's code. */
+  under([x, y]) {
+    const { stage, pane } = this, layers = pane.layers.filter(l => this.state[l.key].visible && !l.quiet && stage.links.live(l)), found = [];
+    const reach = 9 * pane.width / (this.canvas.getBoundingClientRect().width || 1);
+    const offer = (layer, i, cost) => { if (!found.length || cost < found[0][2] - 1e-9) found.length = 0; else if (cost > found[0][2] + 1e-9) return; found.push([layer, i, cost]); };
+    for (const layer of layers) if (layer.type === 'points') {
+      const p = at(layer.xy, stage.step, 2);
+      for (let i = 0; i < p.shape[0]; i++) { const d = Math.hypot(p[2 * i] - x, p[2 * i + 1] - y); if (d <= reach) offer(layer, i, d); }
+    }
+    if (found.length) return found;
+    for (const layer of layers) if (layer.type === 'boxes') {
+      const b = at(layer.xyxy, stage.step, 2);
+      for (let i = 0; i < b.shape[0]; i++) if (x >= b[4 * i] && x < b[4 * i + 2] && y >= b[4 * i + 1] && y < b[4 * i + 3]) offer(layer, i, (b[4 * i + 2] - b[4 * i]) * (b[4 * i + 3] - b[4 * i + 1]));
+    }
+    if (found.length) return found;
+    for (const layer of layers) if (layer.type === 'labels') { const code = this.codeUnder(layer, [x, y]); if (code !== undefined) return [[layer, code, 0]]; }
+    return found;
+  }
+  point(spot) {
+    if (!this.linked) return;
+    const found = spot ? this.under(spot) : [];
+    this.stage.links.point(found);
+    const hints = [...new Set(found.map(([layer, i]) => (layer.hints || [])[i]).filter(Boolean))];
+    if (hints.length) this.tip.textContent = hints.join('  ·  ');
+  }
+  /* The pointer's twin on the keyboard: arrows move it, Enter goes to the step of what it points at. */
+  listen() {
+    const { pane, stage } = this, { width, height, nudge } = pane;
+    this.linked = true;
+    let spot = null;
+    this.holder.tabIndex = 0; this.holder.setAttribute('role', 'application'); this.holder.dataset.focus = `pane-${pane.key}`;
+    this.holder.setAttribute('aria-label', fill(stage.text.explore, { picture: pane.title || (pane.layers[0] || {}).label || '' }));
+    const cross = () => { this.svg.querySelector('.gb-cross')?.remove(); if (spot) this.svg.append(sv('circle', { cx: spot[0], cy: spot[1], r: 5 * width / (this.canvas.getBoundingClientRect().width || width), class: 'gb-cross' })); };
+    this.holder.addEventListener('keydown', e => {
+      if (e.target !== this.holder) return;
+      const far = e.shiftKey ? 5 * nudge : nudge, move = { ArrowUp: [0, -far], ArrowDown: [0, far], ArrowLeft: [-far, 0], ArrowRight: [far, 0] }[e.key];
+      if (move) {
+        const inside = (v, size) => Math.min(size - nudge / 2, Math.max(nudge / 2, v)), middle = size => nudge * (Math.floor(size / nudge / 2) + .5);
+        spot = spot ? [inside(spot[0] + move[0], width), inside(spot[1] + move[1], height)] : [middle(width), middle(height)];
+        this.tip.setAttribute('aria-live', 'polite');
+        this.hover([Math.floor(spot[0]), Math.floor(spot[1])]); this.point(spot); cross();
+      } else if (e.key === 'Enter') stage.links.choose();
+      else if (e.key === 'Escape') { spot = null; this.tip.textContent = ''; this.point(null); cross(); }
+      else return;
+      e.preventDefault(); e.stopPropagation();
+    });
+    this.holder.addEventListener('blur', () => { if (!spot) return; spot = null; this.tip.setAttribute('aria-live', 'off'); this.point(null); cross(); });
+    this.holder.addEventListener('click', e => { if (e.target.closest('.gb-strokes')) return; this.point(this.spot(e)); stage.links.choose(); });
+  }
+  light() { if (this.linked) this.draw(); }
   /* Colour a label map by its table; a map is coloured once per view and step. */
   colored(layer, view, step) {
     const key = `${layer.key}/${view.key}/${layer.codes.shape.length === 3 ? step : 0}`;
@@ -84,14 +145,14 @@ class PicturePane {
       c.globalAlpha = state.opacity;
       if (layer.type === 'picture') {
         c.imageSmoothingEnabled = this.scale <= 1;
-        c.drawImage(pick(this.bitmaps.get(layer.key), step), 0, 0, W, H);
+        c.drawImage(pick(this.bitmaps.get(layer.key), step), ...this.place(layer));
         c.imageSmoothingEnabled = false;
       } else if (layer.type === 'labels') {
         const view = layer.views.find(v => v.key === state.view) || layer.views[0], sheets = this.colored(layer, view, step);
-        c.drawImage(sheets.plain, 0, 0, W, H);
+        c.drawImage(sheets.plain, ...this.place(layer));
         for (const [kind, mask] of sheets.hatched) {
           const sheet = new OffscreenCanvas(W, H), s = sheet.getContext('2d');
-          s.imageSmoothingEnabled = false; s.drawImage(mask, 0, 0, W, H);
+          s.imageSmoothingEnabled = false; s.drawImage(mask, ...this.place(layer));
           s.globalCompositeOperation = 'source-in'; s.fillStyle = stripes(s, kind, Math.max(6, Math.round(W / 90))); s.fillRect(0, 0, W, H);
           c.globalAlpha = Math.min(1, state.opacity + .2); c.drawImage(sheet, 0, 0);
         }
@@ -99,7 +160,29 @@ class PicturePane {
     }
     c.globalAlpha = 1;
     this.drawSelection(c, W, H, step);
-    this.svg.replaceChildren(...pane.layers.flatMap(layer => this.state[layer.key].visible ? this.vector(layer, step) : []));
+    const linked = [], cross = this.svg.querySelector('.gb-cross');
+    if (this.linked) for (const layer of pane.layers) if (this.state[layer.key].visible && layer.type === 'labels' && stage.links.live(layer)) this.outline(c, layer, linked);
+    const drawn = pane.layers.flatMap(layer => this.state[layer.key].visible ? this.vector(layer, step, linked) : []);
+    /* what is lit lies on top */
+    this.svg.replaceChildren(...drawn.filter(n => !n.dataset.lit), ...drawn.filter(n => n.dataset.lit), ...(cross ? [cross] : []));
+    if (this.linked) this.holder.dataset.linked = linked.join(' ');
+  }
+  /* The edge of all pixels whose code is lit. */
+  outline(c, layer, linked) {
+    const codes = at(layer.codes, this.stage.step, 2), [h, w] = codes.shape, [x0, y0, width, height] = this.place(layer), dx = width / w, dy = height / h;
+    const on = new Map(), lit = code => { if (!on.has(code)) on.set(code, this.stage.links.lit(layer, code)); return on.get(code); };
+    const edge = new Path2D();
+    for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
+      const i = y * w + x;
+      if (!lit(codes[i])) continue;
+      const side = (yes, a, b, p, q) => { if (yes) { edge.moveTo(x0 + a * dx, y0 + b * dy); edge.lineTo(x0 + p * dx, y0 + q * dy); } };
+      side(!y || !lit(codes[i - w]), x, y, x + 1, y); side(y === h - 1 || !lit(codes[i + w]), x, y + 1, x + 1, y + 1);
+      side(!x || !lit(codes[i - 1]), x, y, x, y + 1); side(x === w - 1 || !lit(codes[i + 1]), x + 1, y, x + 1, y + 1);
+    }
+    const one = this.canvas.width / (this.canvas.clientWidth || this.canvas.width);
+    c.lineCap = 'square';
+    for (const [style, thick] of [['#10151c', 5], ['#ffe500', 2.5]]) { c.strokeStyle = style; c.lineWidth = thick * one; c.stroke(edge); }
+    for (const [code, yes] of on) if (yes) linked.push(`${layer.key}:${code}`);
   }
   drawSelection(c, W, H, step) {
     let lit = 0;
@@ -110,15 +193,17 @@ class PicturePane {
       const data = s.createImageData(w, h), out = new Uint32Array(data.data.buffer);
       lit = 0;
       for (let i = 0; i < codes.length; i++) if (chosen.has(codes[i])) { out[i] = 0xff00e5ff; lit++; } else out[i] = 0xc0201814;
-      s.putImageData(data, 0, 0); c.drawImage(sheet, 0, 0, W, H);
+      s.putImageData(data, 0, 0); c.drawImage(sheet, ...this.place(layer));
       break;
     }
     this.holder.dataset.lit = lit;
   }
-  vector(layer, step) { return drawVector(layer, step, (x, y) => [x, y], this.pane.width / 400); }
+  vector(layer, step, linked) { return drawVector(layer, step, (x, y) => [x, y], this.unit(), this.stage.links, linked); }
+  /* Words and dots keep their size on screen where the picture's own is limited. */
+  unit() { return this.pane.pixel ? this.pane.width / (this.canvas.clientWidth || this.pane.width * this.pane.pixel) : this.pane.width / 400; }
   controls() {
-    const rows = this.pane.layers.map(layer => {
-      const state = this.state[layer.key], id = fresh('gb-layer'), redraw = () => { this.draw(); this.stage.remember(); };
+    const rows = this.pane.layers.filter(layer => layer.label).map(layer => {
+      const state = this.state[layer.key], id = fresh('gb-layer'), redraw = () => { for (const pane of this.mates || [this]) pane.draw(); this.stage.remember(); };
       const box = el('input', { type: 'checkbox', id, data: { layer: layer.key }, on: { change: () => { state.visible = box.checked; redraw(); this.legend(); } } });
       box.checked = state.visible;
       const row = el('div', { class: 'gb-layer' }, box, el('label', { for: id, text: layer.label }));
@@ -149,15 +234,24 @@ class PicturePane {
   }
 }
 
-/* Vector layers; `map` takes the pane's coordinates to the SVG's, `unit` is one screen pixel's worth. */
-function drawVector(layer, step, map, unit) {
+/* Vector layers; `map` takes the pane's coordinates to the SVG's, `unit` is one screen pixel's worth. Lit items are named in `linked`. */
+const LIT = '#ffe500', DARK = '#10151c';
+function drawVector(layer, step, map, unit, links, linked = []) {
   const color = i => colorOf(layer.colors && layer.colors.length ? layer.colors[i % layer.colors.length] : ''), out = [];
+  const live = links && links.live(layer);
+  const lit = i => { const on = live && links.lit(layer, i); if (on) linked.push(`${layer.key}:${i}`); return on; };
+  const shine = { 'vector-effect': 'non-scaling-stroke', data: { lit: 1 } };
+  /* a lit line: dark below, light on top */
+  const glow = (tag, shape, thick) => out.push(sv(tag, { ...shape, ...shine, fill: 'none', stroke: DARK, 'stroke-width': thick + 3 }), sv(tag, { ...shape, ...shine, fill: 'none', stroke: LIT, 'stroke-width': thick }));
   if (layer.type === 'boxes') {
     const b = at(layer.xyxy, step, 2);
     for (let i = 0; i < b.shape[0]; i++) {
       const [x0, y0] = map(b[4 * i], b[4 * i + 1]), [x1, y1] = map(b[4 * i + 2], b[4 * i + 3]);
       if (!Number.isFinite(x0 + y0 + x1 + y1)) continue;
-      out.push(sv('rect', { x: Math.min(x0, x1), y: Math.min(y0, y1), width: Math.abs(x1 - x0), height: Math.abs(y1 - y0), fill: 'none', stroke: color(i), 'stroke-width': 2, 'vector-effect': 'non-scaling-stroke', 'stroke-dasharray': layer.dashed ? '6 4' : undefined }));
+      const shape = { x: Math.min(x0, x1), y: Math.min(y0, y1), width: Math.abs(x1 - x0), height: Math.abs(y1 - y0) }, on = lit(i);
+      if (layer.quiet && !on) continue;
+      if (on) { out.push(sv('rect', { ...shape, ...shine, fill: LIT, 'fill-opacity': .16 })); glow('rect', shape, 3); }
+      else out.push(sv('rect', { ...shape, fill: 'none', stroke: color(i), 'stroke-width': layer.width ?? 2, 'vector-effect': 'non-scaling-stroke', 'stroke-dasharray': layer.dashed ? '6 4' : undefined }));
       if (layer.names[i]) out.push(sv('text', { x: Math.min(x0, x1), y: Math.min(y0, y1) - 3 * unit, 'font-size': 10 * unit, fill: color(i), text: layer.names[i] }));
     }
   } else if (layer.type === 'points') {
@@ -165,7 +259,10 @@ function drawVector(layer, step, map, unit) {
     for (let i = 0; i < p.shape[0]; i++) {
       const [x, y] = map(p[2 * i], p[2 * i + 1]);
       if (!Number.isFinite(x + y)) continue;
-      if (layer.radius) out.push(sv('circle', { cx: x, cy: y, r: layer.radius * unit, fill: color(i), stroke: '#fff', 'stroke-width': 1, 'vector-effect': 'non-scaling-stroke' }));
+      const on = lit(i);
+      if (layer.quiet && !on) continue;
+      if (on) out.push(sv('circle', { cx: x, cy: y, r: (Math.max(layer.radius, 3) + 3) * unit, ...shine, fill: LIT, stroke: DARK, 'stroke-width': 2 }));
+      else if (layer.radius) out.push(sv('circle', { cx: x, cy: y, r: layer.radius * unit, fill: color(i), stroke: '#fff', 'stroke-width': 1, 'vector-effect': 'non-scaling-stroke' }));
       if (layer.names[i]) out.push(sv('text', { x: x + (layer.radius ? (layer.radius + 2) * unit : 0), y: y + 3 * unit, 'font-size': 11 * unit, class: 'gb-halo', fill: color(i), 'text-anchor': layer.radius ? 'start' : 'middle', text: layer.names[i] }));
     }
   } else if (layer.type === 'paths') {
@@ -176,14 +273,17 @@ function drawVector(layer, step, map, unit) {
         const [x, y] = map(layer.xy[(i * v + k) * 2], layer.xy[(i * v + k) * 2 + 1]);
         if (Number.isFinite(x + y)) { d += `${pen}${x.toFixed(2)} ${y.toFixed(2)}`; pen = 'L'; } else pen = 'M';
       }
-      out.push(sv('path', { d: d || 'M0 0', fill: 'none', stroke: color(i), 'stroke-width': 2, 'vector-effect': 'non-scaling-stroke' }));
+      if (lit(i)) glow('path', { d: d || 'M0 0' }, 3);
+      else out.push(sv('path', { d: d || 'M0 0', fill: 'none', stroke: color(i), 'stroke-width': 2, 'vector-effect': 'non-scaling-stroke' }));
     }
   } else if (layer.type === 'ribbons') {
     const e = at(layer.ends, step, 2);
     for (let i = 0; i < e.shape[0]; i++) {
       const [x0, y0] = map(e[4 * i], e[4 * i + 1]), [x1, y1] = map(e[4 * i + 2], e[4 * i + 3]), bend = (x0 + x1) / 2;
       if (!Number.isFinite(x0 + y0 + x1 + y1)) continue;
-      out.push(sv('path', { d: `M${x0} ${y0}C${bend} ${y0} ${bend} ${y1} ${x1} ${y1}`, fill: 'none', stroke: color(i), 'stroke-opacity': .6, 'stroke-width': layer.widths[i], 'vector-effect': 'non-scaling-stroke' }));
+      const d = `M${x0} ${y0}C${bend} ${y0} ${bend} ${y1} ${x1} ${y1}`;
+      if (lit(i)) glow('path', { d }, Math.max(3, layer.widths[i]));
+      else out.push(sv('path', { d, fill: 'none', stroke: color(i), 'stroke-opacity': .6, 'stroke-width': layer.widths[i], 'vector-effect': 'non-scaling-stroke' }));
     }
   }
   return out;
@@ -201,7 +301,7 @@ class ChartPane {
   }
   async ready() {}
   draw() {
-    const { axes } = this.pane, b = this.box, still = this.still && !this.pane.layers.some(l => l.grow || l.xy?.shape.length > 2 && l.type !== 'paths');
+    const { axes } = this.pane, b = this.box, still = this.still && !this.pane.layers.some(l => l.grow || l.xy?.shape.length > 2 && l.type !== 'paths' || this.stage.links.live(l));
     const map = (x, y) => [b.x + (x - axes.x[0]) / (axes.x[1] - axes.x[0] || 1) * b.w, b.y + b.h - (y - axes.y[0]) / (axes.y[1] - axes.y[0] || 1) * b.h];
     if (still) return this.moveCursor(map);
     this.still = true;
@@ -211,11 +311,12 @@ class ChartPane {
     for (const t of ticks(axes.y)) { const [, y] = map(0, t); parts.push(sv('line', { x1: b.x, x2: b.x + b.w, y1: y, y2: y, class: 'gb-tick' }), sv('text', { x: b.x - 6, y: y + 4, 'text-anchor': 'end', class: 'gb-small', text: String(t) })); }
     parts.push(sv('text', { x: b.x + b.w / 2, y: 214, 'text-anchor': 'middle', class: 'gb-small', text: axes.x_label }));
     parts.push(sv('text', { x: 12, y: b.y + b.h / 2, 'text-anchor': 'middle', class: 'gb-small', transform: `rotate(-90 12 ${b.y + b.h / 2})`, text: axes.y_label }));
-    for (const layer of this.pane.layers) parts.push(...drawVector(layer, this.stage.step, map, 1));
+    for (const layer of this.pane.layers) parts.push(...drawVector(layer, this.stage.step, map, 1, this.stage.links));
     if (axes.cursor) parts.push(this.cursor = sv('line', { y1: b.y, y2: b.y + b.h, class: 'gb-cursor' }));
     this.svg.replaceChildren(...parts);
     this.moveCursor(map);
   }
+  light() { if (this.stage.links.any(this.pane.layers)) this.draw(); }
   moveCursor(map) {
     const { cursor } = this.pane.axes;
     if (!cursor) return;
@@ -236,6 +337,7 @@ class ListPane {
   }
   async ready() {}
   draw() { for (const p of this.parts) p.draw(); }
+  light() { this.draw(); }
 }
 
 class MatrixView {
@@ -247,13 +349,14 @@ class MatrixView {
     const body = layer.rows.map((name, r) => el('tr', {}, el('th', { scope: 'row', text: name, title: name }), ...layer.columns.map((column, c) => {
       const button = el('button', { type: 'button', tabindex: r + c ? -1 : 0, 'aria-pressed': 'false', data: { cell: `${r},${c}` }, on: { click: () => this.choose(r, c), keydown: e => this.keys(e, r, c) } });
       this.cells.push(button);
+      linkedElement(button, layer, r * C + c, stage);
       return el('td', {}, button);
     })));
     this.root = el('div', { class: 'gb-scroll' }, el('table', { class: 'gb-matrix', 'aria-label': layer.label }, el('thead', {}, head), el('tbody', {}, ...body)));
     this.R = R; this.C = C;
   }
   choose(r, c) {
-    if (!this.layer.codes) return;
+    if (!this.layer.codes || this.stage.links.live(this.layer)) return;
     this.stage.select(this.layer.link, this.layer.codes[r * this.C + c], `${this.layer.row_title}: ${this.layer.rows[r]}, ${this.layer.column_title}: ${this.layer.columns[c]}: ${pick(this.layer.texts, this.stage.step)[r * this.C + c]}`);
   }
   keys(event, r, c) {
@@ -272,6 +375,7 @@ class MatrixView {
       cell.style.background = `rgb(${ramp[3 * k]},${ramp[3 * k + 1]},${ramp[3 * k + 2]})`;
       cell.style.color = k > 120 ? '#000' : '#fff';
       cell.setAttribute('aria-pressed', on);
+      cell.classList.toggle('gb-lit', stage.links.lit(layer, i));
       cell.setAttribute('aria-label', `${layer.rows[Math.floor(i / this.C)]} → ${layer.columns[i % this.C]}: ${texts[i]}`);
     });
   }
@@ -295,8 +399,8 @@ class BigMatrix {
     this.root = el('div', {}, this.canvas, this.out);
   }
   words() { const [r, c] = this.spot, l = this.layer; return `${l.row_title}: ${l.rows[r]}, ${l.column_title}: ${l.columns[c]}: ${pick(l.texts, this.stage.step)[r * l.columns.length + c]}`; }
-  say(spot) { this.spot = spot; this.out.textContent = this.words(); }
-  choose() { if (this.layer.codes) this.stage.select(this.layer.link, this.layer.codes[this.spot[0] * this.layer.columns.length + this.spot[1]], this.words()); }
+  say(spot) { this.spot = spot; this.out.textContent = this.words(); if (this.stage.links.live(this.layer)) this.stage.links.point([[this.layer, spot[0] * this.layer.columns.length + spot[1]]]); }
+  choose() { if (this.stage.links.live(this.layer)) this.stage.links.choose(); else if (this.layer.codes) this.stage.select(this.layer.link, this.layer.codes[this.spot[0] * this.layer.columns.length + this.spot[1]], this.words()); }
   draw() {
     const { layer, stage, canvas } = this, shade = at(layer.shade, stage.step, 2), c = canvas.getContext('2d'), data = c.createImageData(canvas.width, canvas.height), ramp = stage.ramp;
     for (let i = 0; i < shade.length; i++) { const k = shade[i]; data.data.set([ramp[3 * k], ramp[3 * k + 1], ramp[3 * k + 2], 255], 4 * i); }
@@ -306,24 +410,28 @@ class BigMatrix {
 
 class TableView {
   constructor(layer, stage) {
+    this.layer = layer; this.stage = stage;
     const marked = new Set(layer.marked);
     this.root = el('div', { class: 'gb-scroll' }, el('table', { class: layer.columns.length > 2 && layer.rows.some(r => typeof r[r.length - 1] === 'string') ? 'gb-table gb-notes' : 'gb-table', 'aria-label': layer.label },
       el('thead', {}, el('tr', {}, ...layer.columns.map(c => el('th', { scope: 'col', text: c })))),
       el('tbody', {}, ...layer.rows.map((row, r) => el('tr', { class: marked.has(r) ? 'gb-marked' : undefined }, ...row.map((cell, i) =>
         typeof cell === 'string' ? el(i ? 'td' : 'th', { scope: i ? undefined : 'row', text: cell })
           : el('td', { class: 'gb-num' }, el('button', { type: 'button', class: 'gb-cell', text: cell.text, 'aria-label': `${cell.label} ${cell.item} ${cell.text}`, data: { number: cell.key, item: cell.item }, on: { click: () => stage.showReceipt(cell) } }))))))));
+    this.rows = [...this.root.querySelectorAll('tbody tr')];
+    this.rows.forEach((row, i) => linkedElement(row, layer, i, stage));
   }
-  draw() {}
+  draw() { if (this.stage.links.live(this.layer)) this.rows.forEach((row, i) => row.classList.toggle('gb-lit', this.stage.links.lit(this.layer, i))); }
 }
 
 class BarsView {
   constructor(layer, stage) {
     this.layer = layer; this.stage = stage;
     this.rows = layer.names.map((name, i) => ({ bar: el('i', { style: `background:${colorOf(layer.colors[i % (layer.colors.length || 1)])}` }), text: el('b') , name }));
-    this.root = el('div', { class: 'gb-bars', role: 'list', 'aria-label': layer.label }, ...this.rows.map(r => el('div', { role: 'listitem' }, el('span', { text: r.name }), el('span', { class: 'gb-track' }, r.bar), r.text)));
+    this.root = el('div', { class: 'gb-bars', role: 'list', 'aria-label': layer.label }, ...this.rows.map(r => r.root = el('div', { role: 'listitem' }, el('span', { text: r.name }), el('span', { class: 'gb-track' }, r.bar), r.text)));
+    this.rows.forEach((row, i) => linkedElement(row.root, layer, i, stage));
   }
   draw() {
     const values = at(this.layer.values, this.stage.step, 1), texts = pick(this.layer.texts, this.stage.step) || [], [lo, hi] = this.layer.scale;
-    this.rows.forEach((row, i) => { const v = values[i]; row.bar.style.width = Number.isFinite(v) ? `${Math.max(0, Math.min(1, (v - lo) / (hi - lo))) * 100}%` : '0'; row.text.textContent = texts[i] || ''; });
+    this.rows.forEach((row, i) => { const v = values[i]; row.bar.style.width = Number.isFinite(v) ? `${Math.max(0, Math.min(1, (v - lo) / (hi - lo))) * 100}%` : '0'; row.text.textContent = texts[i] || ''; if (this.stage.links.live(this.layer)) row.root.classList.toggle('gb-lit', this.stage.links.lit(this.layer, i)); });
   }
 }

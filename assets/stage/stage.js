@@ -9,7 +9,7 @@ function handleOf(node) {
 /* The stage: mounts a scene, steps through it, keeps the address, speaks to Python only through `hooks`. */
 class Stage {
   constructor(root, hooks) {
-    this.root = root; this.hooks = hooks || {}; this.step = 0; this.selection = {}; this.timer = 0; this.loads = 0; this.panes = [];
+    this.root = root; this.hooks = hooks || {}; this.step = 0; this.selection = {}; this.timer = 0; this.loads = 0; this.panes = []; this.links = new Links(this);
     root.classList.add('gb-stage');
     root.addEventListener('keydown', e => this.keys(e));
   }
@@ -24,7 +24,7 @@ class Stage {
     if (this.painter) this.painter.settle(this.answered);
     if (!data.scene) return this.complain(data.message);
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
-    this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp;
+    this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp; this.links.forget();
     this.panes = data.scene.panes.map(pane => new (pane.axes ? ChartPane : pane.width ? PicturePane : ListPane)(pane, this));
     for (const pane of this.panes) {
       const before = pane.state && old.find(p => p.state && p.pane.key === pane.pane.key);
@@ -59,9 +59,14 @@ class Stage {
     this.picked = el('p', { class: 'gb-picked', role: 'status', hidden: true });
     const main = el('div', { class: 'gb-main' });
     const old = this.painter; this.painter = null;
+    let row = null;
     for (const pane of place('main')) {
-      main.append(pane.root);
-      if (pane.controls && pane.pane.layers.some(l => l.opacity !== undefined)) pane.root.append(pane.controls());
+      const name = pane.pane.row, follows = row && name && row.name === name;
+      if (follows) row.root.append(pane.root); else { row = name ? { name, root: el('div', { class: 'gb-row' }, pane.root), first: pane } : null; main.append(row ? row.root : pane.root); }
+      if (follows && pane.state && row.first.state) { // one set of switches for pictures side by side
+        for (const key of Object.keys(pane.state)) if (row.first.state[key]) pane.state[key] = row.first.state[key];
+        row.first.mates = [...(row.first.mates || [row.first]), pane];
+      } else if (pane.controls && pane.pane.layers.some(l => l.opacity !== undefined)) (row ? main : pane.root).append(pane.controls());
       const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
       if (tools) {
         if (old && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Painter(tools, pane, this);
@@ -115,6 +120,7 @@ class Stage {
   }
   show(step, speak = true) {
     this.step = Math.max(0, Math.min(this.steps - 1, step));
+    this.links.forget();
     for (const pane of this.panes) pane.draw();
     this.numbers.draw();
     this.range.value = this.step;

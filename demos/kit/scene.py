@@ -1,12 +1,17 @@
 """What a stage shows: panes of layers, as records.
 
 A layer's arrays either stay the same or have one slice a step (their first axis). `stage` hands a scene to the browser.
+
+Linked highlighting: items of several layers (a box, a point, a table's row, the pixels of a code) carry ids under the name of a
+`link`. While the visitor points at an item, or moves the keyboard's focus to it, everything that has its id is lit; what is
+under `also` lights up with it. Between two glances the items of the current step are lit (`Scene.followed`), and choosing an
+item goes to its step. Only links named in `Scene.pointed` do this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,6 +19,11 @@ import numpy as np
 from demos.kit.numbers import Number
 
 Place = Literal["main", "side", "below"]
+Extent = tuple[float, float, float, float]
+
+
+def _no_ids() -> Mapping[str, np.ndarray]:
+    return {}
 
 
 # -- layers ----------------------------------------------------------------------------------------------------------------------
@@ -28,6 +38,7 @@ class Picture:
     frames: tuple[bytes, ...]  # one encoded JPEG or PNG, or one a step
     visible: bool = True
     opacity: float = 1.0
+    extent: Extent | None = None  # x0 y0 x1 y1 in the pane's units; None: the whole pane
     type: str = "picture"
 
 
@@ -64,6 +75,9 @@ class Labels:
     opacity: float = 0.6
     link: str = ""
     hover: tuple[Hover, ...] = ()
+    extent: Extent | None = None  # x0 y0 x1 y1 in the pane's units; None: the whole pane
+    items: np.ndarray | None = None  # (C,) id of each code under the link; −1: none; None: the code itself
+    also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> (C,) ids that light up with a code
     type: str = "labels"
 
 
@@ -78,6 +92,12 @@ class Boxes:
     colors: tuple[str, ...] = ()  # role or #RRGGBB, one a box or one for all
     dashed: bool = False
     visible: bool = True
+    width: float = 2.0  # of the line, in screen pixels
+    quiet: bool = False  # drawn only while lit
+    hints: tuple[str, ...] = ()  # what the tooltip says of each box
+    link: str = ""
+    items: np.ndarray | None = None  # (N,), or (T, N): id of each box under the link; −1: none
+    also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
     type: str = "boxes"
 
 
@@ -90,6 +110,11 @@ class Points:
     colors: tuple[str, ...] = ()
     radius: float = 4.0  # screen pixels
     visible: bool = True
+    quiet: bool = False  # drawn only while lit
+    hints: tuple[str, ...] = ()  # what the tooltip says of each point
+    link: str = ""
+    items: np.ndarray | None = None  # (N,), or (T, N): id of each point under the link; −1: none
+    also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
     type: str = "points"
 
 
@@ -104,6 +129,9 @@ class Paths:
     colors: tuple[str, ...] = ()
     grow: bool = False
     visible: bool = True
+    link: str = ""
+    items: np.ndarray | None = None  # (N,), or (T, N): id of each path under the link; −1: none
+    also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
     type: str = "paths"
 
 
@@ -117,6 +145,9 @@ class Ribbons:
     widths: np.ndarray  # (N,) in screen pixels
     colors: tuple[str, ...] = ()
     visible: bool = True
+    link: str = ""
+    items: np.ndarray | None = None  # (N,), or (T, N): id of each band under the link; −1: none
+    also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
     type: str = "ribbons"
 
 
@@ -131,12 +162,16 @@ class Bars:
     texts: tuple[tuple[str, ...], ...] = ()  # (1 or T) × N, what stands beside the bar
     scale: tuple[float, float] = (0.0, 1.0)
     colors: tuple[str, ...] = ()
+    link: str = ""
+    items: np.ndarray | None = None  # (N,), or (T, N): id of each bar under the link; −1: none
+    also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
     type: str = "bars"
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Numbers in cells, shaded. Clicking a cell lights the pixels of its code in every label layer with the same `link`."""
+    """Numbers in cells, shaded. Clicking a cell lights the pixels of its code in every label layer with the same `link`; if the
+    link is one of `Scene.pointed`, pointing at the cell does."""
 
     key: str
     label: str
@@ -149,6 +184,7 @@ class Matrix:
     codes: np.ndarray | None = None  # (R, C)
     link: str = ""
     receipts: tuple[Number, ...] = ()  # vouch for all cells; one, or one a step
+    also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> (R, C) ids that light up with a cell
     type: str = "matrix"
 
 
@@ -161,6 +197,9 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str | Number, ...], ...]
     marked: tuple[int, ...] = ()  # rows to emphasise
+    link: str = ""
+    items: np.ndarray | None = None  # (R,), or (T, R): id of each row under the link; −1: none
+    also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
     type: str = "table"
 
 
@@ -188,6 +227,9 @@ class Pane:
     axes: Axes | None = None
     place: Place = "main"
     note: str = ""
+    pixel: float = 0.0  # most screen pixels of one unit: small pictures stay small; 0: as large as there is room
+    nudge: float = 1.0  # units by which an arrow key moves the pointer
+    row: str = ""  # neighbours with the same name stand side by side where there is room
 
 
 @dataclass(frozen=True)
@@ -225,6 +267,10 @@ class Scene:
     step: int = 0  # the step shown first
     tools: Tools | None = None
     notes: tuple[str, ...] = ()
+    pointed: tuple[str, ...] = ()  # links whose items light up while they are pointed at
+    followed: Mapping[str, np.ndarray] = field(
+        default_factory=_no_ids
+    )  # link -> (T,) id that each step lights; −1: none
 
 
 # -- helpers ------------------------------------------------------------

@@ -26,7 +26,7 @@ from demos.kit.text import Text
 from demos.kit.theme import magnitude_colors, role_css
 
 ASSETS = Path(__file__).parents[2] / "assets" / "stage"
-SCRIPTS = ("decode.js", "layers.js", "paint.js", "numbers.js", "stage.js")
+SCRIPTS = ("decode.js", "links.js", "layers.js", "paint.js", "numbers.js", "stage.js")
 
 
 SENT = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")  # what decode.js has typed arrays for

@@ -7,7 +7,7 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from html.parser import HTMLParser
 from typing import Any, get_args
@@ -99,7 +99,20 @@ LAYERS: dict[str, Layer] = {
     "labels": Labels(
         "a", "A", CODES, (VIEW,), hover=(Hover("h", np.arange(12, dtype=np.uint8), ("n",) * 12),), link="m"
     ),
-    "boxes": Boxes("a", "A", np.array([[0, 1, 2, 3.5], [np.nan] * 4]), ("x", ""), ("truth",), dashed=True),
+    "boxes": Boxes(
+        "a",
+        "A",
+        np.array([[0, 1, 2, 3.5], [np.nan] * 4]),
+        ("x", ""),
+        ("truth",),
+        dashed=True,
+        width=4.0,
+        quiet=True,
+        hints=("one", "two"),
+        link="m",
+        items=np.array([3, -1]),
+        also={"n": np.array([[0, 1], [2, 3]])},
+    ),
     "points": Points("a", "A", np.array([[[0.5, 0.5]], [[np.nan, 1]]]), ("p",)),
     "paths": Paths("a", "A", np.arange(12.0).reshape(2, 3, 2), grow=True),
     "ribbons": Ribbons("a", "A", np.arange(8.0).reshape(2, 4), np.array([1.0, 2.0])),
@@ -137,6 +150,10 @@ def same(got: Any, given_: Any) -> None:
             same(a, b)
     elif isinstance(given_, Number):
         assert got["raw"] == given_.value
+    elif isinstance(given_, Mapping):
+        assert set(got) == set(given_)
+        for name in given_:
+            same(got[name], given_[name])
     elif hasattr(given_, "__dataclass_fields__"):
         assert set(got) == {f.name for f in fields(given_)}
         for f in fields(given_):
@@ -174,6 +191,8 @@ def test_a_full_scene_comes_back() -> None:
         captions=("one", "two"),
         step_names=("a", "b"),
         step=1,
+        pointed=("m",),
+        followed={"m": np.array([3, -1])},
         tools=Tools(
             "p", True, True, ("k",), np.zeros((1, 3), np.uint8), np.zeros((3, 4), np.uint8), 0, (0, 0, 1, 1), "L"
         ),
