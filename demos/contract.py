@@ -15,6 +15,7 @@ import gradio as gr
 
 from demos.kit import stage
 from demos.kit.controls import ControlError, checked, is_content, nearest_preset, to_query
+from demos.kit.jobs import Stopped, run_job
 from demos.kit.numbers import Number
 from demos.kit.scene import Guess, Scene
 from demos.kit.stage import Payload
@@ -117,14 +118,20 @@ def attempt(
     """
     try:
         controls = checked(demo.kind, dict(values))
-        value = rendered(demo, language, preset or nearest_preset(controls, dict(demo.presets)), controls)
-        text = demo.text(language)
+        preset = preset or nearest_preset(controls, dict(demo.presets))
         shown = [*opened, *(False for _ in demo.charts)]
-        figures = [
-            draw(computed(demo, controls), text) if on else gr.skip()
-            for on, draw in zip(shown, demo.charts.values(), strict=False)
-        ]
-        return (stage.answer(question, value), *figures)
+
+        def drawn() -> tuple[Any, ...]:
+            value, text = rendered(demo, language, preset, controls), demo.text(language)
+            figures = [
+                draw(computed(demo, controls), text) if on else gr.skip()
+                for on, draw in zip(shown, demo.charts.values(), strict=False)
+            ]
+            return (stage.answer(question, value), *figures)
+
+        return run_job(question, drawn)
+    except Stopped:
+        sentence = Text(language)("kit", "stopped")
     except UploadError as error:
         sentence = error_sentence(error.code, error.fields, language)
     except ControlError as error:

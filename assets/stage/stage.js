@@ -20,9 +20,9 @@ class Stage {
     if (numbered) { if (+numbered[1] < (this.answered || 0)) return; this.answered = +numbered[1]; value = value.slice(numbered[0].length); }
     const turn = ++this.loads, data = await decodeValue(value);
     if (turn !== this.loads) return;
-    this.calm();
+    if (!this.question || !numbered || this.answered >= parseInt(this.question, 10)) this.calm();
     if (this.painter) this.painter.settle(this.answered);
-    if (!data.scene) return this.complain(data.message);
+    if (!data.scene) return numbered && numbered[1] === this.dropped ? undefined : this.complain(data.message);
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
     this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp; this.links.forget();
     this.panes = data.scene.panes.map(pane => new (pane.axes ? ChartPane : pane.width ? PicturePane : ListPane)(pane, this));
@@ -141,8 +141,39 @@ class Stage {
   }
   showReceipt(n) { this.receipt.show(n); }
   flush() { const value = this.later; this.later = null; if (value) this.load(value); }
-  wait() { clearTimeout(this.waiting); this.waiting = setTimeout(() => { this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.calm(), 60000); }, 90); }
-  calm() { clearTimeout(this.waiting); this.root.removeAttribute('aria-busy'); }
+  /* A question is under way: a bar, which the style sheet shows after a blink; then how far it is, and a button that stops it. */
+  wait(question) {
+    if (this.giveUp()) this.calm();
+    clearTimeout(this.waiting); this.question = question; this.since = performance.now();
+    this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 300);
+  }
+  /* A control has moved; its question comes a little later, if it asks one. */
+  sense() {
+    this.giveUp();
+    if (this.question) return;
+    clearTimeout(this.waiting); this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.calm(), 2000);
+  }
+  calm() { clearTimeout(this.waiting); this.question = ''; this.root.removeAttribute('aria-busy'); if (this.bar) { const held = this.bar.contains(document.activeElement); this.bar.remove(); this.bar = null; if (held) this.root.focus({ preventScroll: true }); } }
+  async follow(question) {
+    const said = this.hooks.follow ? await this.hooks.follow({ question }) : null;
+    if (question !== this.question) return;
+    if (said && said.running) this.advance(said);
+    else if (performance.now() - this.since > 60000) return this.calm();
+    this.waiting = setTimeout(() => this.follow(question), 200);
+  }
+  advance({ done, total, what }) {
+    const t = this.text;
+    if (!this.bar) {
+      this.meter = el('progress', { 'aria-label': t.working }); this.far = el('span', { class: 'gb-mono' });
+      this.bar = el('div', { class: 'gb-progress' }, this.meter, this.far, el('button', { type: 'button', class: 'gb-stop', text: t.stop, title: 'Esc', on: { click: () => this.cancel() } }));
+    }
+    if (!this.bar.isConnected) { this.root.prepend(this.bar); this.complain(''); } // what was wrong before is being answered
+    if (total) { this.meter.max = total; this.meter.value = done; } else this.meter.removeAttribute('value');
+    this.far.textContent = `${t.progress[what] || t.working}${total ? ` ${done} / ${total}` : ' …'}`;
+  }
+  cancel() { if (this.question && this.hooks.follow) this.hooks.follow({ question: this.question, stop: true }); }
+  /* Whoever changes something while the last change has been computed for longer than a moment does not want that answer. */
+  giveUp() { const late = this.question && performance.now() - this.since > 1000; if (late) { this.dropped = this.question.split('.')[0]; this.cancel(); } return late; }
   select(link, code, words) {
     const chosen = this.selection[link] || new Set();
     if (chosen.has(code)) { this.selection[link] = new Set(); words = ''; } else this.selection[link] = new Set([code]);
@@ -157,6 +188,7 @@ class Stage {
     const onRange = tag === 'INPUT' && event.target.type === 'range' && event.target !== this.range, names = Object.keys(this.data?.presets || {});
     const act = { ArrowLeft: () => this.show(this.step - 1), ArrowRight: () => this.show(this.step + 1), Home: () => this.show(0), End: () => this.show(this.steps - 1) }[event.key];
     if (act && !onRange && this.steps > 1) { event.preventDefault(); act(); }
+    else if (event.key === 'Escape' && this.bar) this.cancel();
     else if (event.key === ' ' && !/BUTTON|INPUT|SUMMARY/.test(tag) && this.steps > 1) { event.preventDefault(); this.toggle(); }
     else if (/^[1-9]$/.test(event.key) && names[event.key - 1] && this.hooks.preset) { event.preventDefault(); this.hooks.preset({ preset: names[event.key - 1] }); }
   }
@@ -179,9 +211,9 @@ const page = {
   },
   step(slug) { const k = this.asked.get('step'); if (k === null || (this.asked.get('tab') || slug) !== slug) return null; this.asked.delete('step'); return Number.isFinite(+k) ? Math.max(0, Math.floor(+k)) : null; },
   tab(first, all) { const t = this.asked.get('tab'); return all.includes(t) ? t : first; },
-  lock: null, turns: 0,
+  lock: null, turns: 0, secret: Array.from(crypto.getRandomValues(new Uint8Array(12)), b => b.toString(16).padStart(2, '0')).join(''),
   /* A number for a question to the server; its topic's stage shows that it waits, if it waits for more than a blink. */
-  turn(slug) { const stage = this.stages[slug]; if (stage) stage.wait(); return String(++this.turns); },
+  turn(slug) { const stage = this.stages[slug]; const question = `${++this.turns}.${this.secret}`; if (stage) stage.wait(question); return question; },
   write(slug, query, step) {
     if (!this.live) return;
     const q = new URLSearchParams(query);
@@ -211,6 +243,8 @@ window.Glassbox = {
     const root = element.querySelector('.gb-root'), stage = new Stage(root, hooks);
     const load = () => stage.load(props.value).then(() => { if (stage.data) page.stages[stage.data.slug] = stage; });
     root.gb = stage;
+    const tab = root.closest('.gb-tab');
+    if (tab) tab.addEventListener('input', e => { if (!root.contains(e.target)) stage.sense(); });
     watch('value', load);
     load();
   },

@@ -190,8 +190,9 @@ def encode(payload: Payload, text: Text) -> str:
 
 
 def answer(question: str, value: str) -> str:
-    """The value as the answer to a numbered question; a value without a number is always shown."""
-    return f"{question}:{value}" if question.isdigit() else value
+    """The value as the answer to a numbered question ("7" or "7.secret"); a value without a number is always shown."""
+    number = question.partition(".")[0]
+    return f"{number}:{value}" if number.isdigit() else value
 
 
 def message_only(sentence: str) -> str:
@@ -270,14 +271,18 @@ def component(elem_id: str):
     """
     import gradio as gr
 
+    from demos.kit.jobs import follow
+
     return gr.HTML(
         value="",
         html_template='<div class="gb-root"></div>',
         css_template="",
         js_on_load=(
             "Glassbox.mount(element, props, watch,"
-            " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), preset: d => trigger('open_preset', d)})"
+            " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), preset: d => trigger('open_preset', d),"
+            " follow: server.follow})"
         ),
+        server_functions=[follow],
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes=["gb-stage-holder"],

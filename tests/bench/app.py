@@ -21,6 +21,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from demos import GROUPS
+from demos.contract import rendered
 from tests.browser import Watch, open_browser
 from tests.visitors import FIRST_ROOM, Endpoint, percentile, storm
 
@@ -30,7 +32,7 @@ FIRST_INPUT = ".gb-left input, .gb-left button"
 SLIDER = "#segmentation-metrics--shift_x input[type=range]"  # every press gives values that nobody asked for before
 ENDPOINTS: tuple[Endpoint, ...] = (FIRST_ROOM,)  # what thirty people ask at once
 CLIP = f"?tab={FIRST_ROOM.name}&preset=clip"  # a view with many steps
-LOADS, STEPS, CHANGES, STROKES, CLIENTS, CALLS = 3, 100, 20, 12, 30, 3
+LOADS, STEPS, CHANGES, STROKES, STOPS, CLIENTS, CALLS = 3, 100, 20, 12, 8, 30, 3
 
 # From the key to the painted frame, without the idle wait for the screen's next frame (up to 17 ms).
 STEP_TIMES = """async ([stage, key, times]) => {
@@ -100,6 +102,8 @@ def measure() -> Iterator[Budget]:
             page.wait_for_selector(STAGE)
             yield from _painting(page)
             yield from _large_masks(browser, url)
+            yield from _long_work(browser, url)
+            yield _largest_view()
             for endpoint in ENDPOINTS:
                 seconds = storm(url, endpoint, clients=CLIENTS, calls=CALLS)
                 yield Budget(f"{CLIENTS} people at once, {endpoint.name}: p95", percentile(seconds, 0.95), "s", 3)
@@ -212,6 +216,61 @@ def _large_masks(browser: Browser, url: str) -> Iterator[Budget]:
             seconds.append(time.perf_counter() - start)
             page.close()
     yield Budget("12-megapixel pair, upload to picture: median", median(seconds), "s", 1)
+
+
+# Two times of a stage in ms: from the last change of a control to the first sign that it is being computed, and from the click
+# on Stop until the stage waits no more.
+WATCH_WAITING = """stage => {
+  const root = document.querySelector(stage), tab = root.closest('.gb-tab')
+  let changed = 0, stopped = 0
+  tab.addEventListener('input', () => { changed = performance.now(); window.signed = window.freed = null }, true)
+  root.addEventListener('click', event => { if (event.target.matches('.gb-stop')) stopped = performance.now() }, true)
+  new MutationObserver(() => {
+    const shown = Math.max(...getComputedStyle(root, '::before').animationDelay.split(',').map(parseFloat)) * 1000
+    if (root.hasAttribute('aria-busy')) window.signed ??= performance.now() - changed + shown
+    else if (stopped) { window.freed = performance.now() - stopped; stopped = 0 }
+  }).observe(root, {attributes: true})
+}"""
+
+
+def _long_work(browser: Browser, url: str) -> Iterator[Budget]:
+    """Fifty full-HD masks are degraded and scored anew, and stopped on the way."""
+    blocks = np.kron(np.random.default_rng(0).integers(0, 19, (27, 48), dtype=np.uint8), np.ones((40, 40), np.uint8))
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    signs, freed = [], []
+    with TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{frame:02}.png" for frame in range(50)]
+        for frame, file in enumerate(files):
+            Image.fromarray(np.roll(blocks, frame, axis=1)).save(file)
+        page.goto(url)
+        page.wait_for_selector(STAGE)
+        page.locator(f"#{FIRST_ROOM.name}--source input[value=files]").check()
+        page.locator(f"#{FIRST_ROOM.name}--truth_files input[type=file]").set_input_files(files)
+        page.locator(".gb-stop").first.click()
+        page.wait_for_function("!document.querySelector('.gb-stage[aria-busy]')")
+        page.evaluate(WATCH_WAITING, STAGE)
+        for _ in range(STOPS):
+            page.locator(SLIDER).first.focus()
+            page.keyboard.press("ArrowRight")
+            page.locator(".gb-stop").first.click()
+            page.wait_for_function("window.freed !== null")
+            signs.append(page.evaluate("window.signed"))
+            freed.append(page.evaluate("window.freed"))
+    page.close()
+    yield Budget("long work, change to first sign of progress: p95", percentile(signs, 0.95), "ms", 100)
+    yield Budget("long work, stop to a free stage: p95", percentile(freed, 0.95), "ms", 500)
+
+
+def _largest_view() -> Budget:
+    """The largest stage value of all presets of all demos, deflated (in base64 it travels a third larger)."""
+    sizes = {
+        f"{demo.slug}, {name}": len(rendered(demo, "en", name, controls)) * 3 // 4
+        for group in GROUPS.values()
+        for demo in group
+        for name, controls in demo.presets.items()
+    }
+    largest = max(sizes, key=lambda name: sizes[name])
+    return Budget(f"largest trace view ({largest})", sizes[largest] / 1000, "kB", 300)
 
 
 @contextmanager

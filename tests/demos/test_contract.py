@@ -27,9 +27,10 @@ from core.perception.segmentation_metrics import segmentation_scores
 from demos import GROUPS
 from demos.contract import Demo, View, attempt, computed, content_names, numbers_as_json, rendered
 from demos.kit.controls import Spec, checked, defaults_are_given, from_query, nearest_preset, number, spec_of, to_query
+from demos.kit.jobs import follow
 from demos.kit.numbers import Number, load_receipts, source_fingerprint
 from demos.kit.scene import Matrix, Scene, Table
-from demos.kit.stage import decode
+from demos.kit.stage import decode, message_of
 from demos.kit.text import LANGUAGES, Text
 from demos.kit.upload_errors import UploadError, error_sentence
 
@@ -529,6 +530,16 @@ def test_other_mistakes_are_one_sentence_and_the_log_has_the_story(
     assert header["scene"] is None
     assert header["message"] == error_sentence("internal", {}, language)
     assert "secret path" in caplog.text
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Stopped"), ("zh", "已停止")])
+def test_a_stopped_question_says_so_and_leaves_the_picture(language: str, words: str) -> None:
+    demo = GROUPS["perception"][0]
+    follow({"question": "5.secret", "stop": True})
+    answer = attempt(demo, language, vars(demo.presets["start"]), question="5.secret")
+    assert answer[0].startswith("5:")
+    assert words in (message_of(answer[0]) or "")
+    assert answer[1:] == tuple(gr.skip() for _ in demo.charts)
 
 
 def test_an_answer_carries_the_number_of_its_question() -> None:
