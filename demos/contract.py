@@ -1,6 +1,7 @@
 """The one shape every demo has, and how one becomes a tab, an endpoint and a share link.
 
 `run` computes and `show` draws; neither knows Gradio. Tests, goldens, the endpoint, benchmarks and the interface all call `run`.
+A long one says how far it is, and may publish what it has so far (`kit/jobs`).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import gradio as gr
@@ -78,8 +79,11 @@ def computed(demo: Demo[Any, Any], controls: Any) -> Any:
 @lru_cache(maxsize=48)
 def rendered(demo: Demo[Any, Any], language: str, preset: str, controls: Any) -> str:
     """The stage's value for these controls. Kept for the views that a class opens together."""
+    return _value(demo, language, preset, controls, computed(demo, controls))
+
+
+def _value(demo: Demo[Any, Any], language: str, preset: str, controls: Any, result: Any) -> str:
     text = demo.text(language)
-    result = computed(demo, controls)
     view = demo.show(result, text)
     notes = tuple(
         n for n in (text.find("presets", preset, "note") if controls == demo.presets.get(preset) else None,) if n
@@ -129,7 +133,7 @@ def attempt(
             ]
             return (stage.answer(question, value), *figures)
 
-        return run_job(question, drawn)
+        return run_job(question, drawn, draw=partial(_value, demo, language, preset, controls))
     except Stopped:
         sentence = Text(language)("kit", "stopped")
     except UploadError as error:

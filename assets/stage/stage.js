@@ -13,14 +13,14 @@ class Stage {
     root.classList.add('gb-stage');
     root.addEventListener('keydown', e => this.keys(e));
   }
-  async load(value) {
+  async load(value, interim = false) {
     if (!value) return;
     if (this.painter && this.painter.drag) { this.later = value; return; } // a stroke under way keeps its canvas
     const numbered = /^(\d+):/.exec(value);
     if (numbered) { if (+numbered[1] < (this.answered || 0)) return; this.answered = +numbered[1]; value = value.slice(numbered[0].length); }
     const turn = ++this.loads, data = await decodeValue(value);
     if (turn !== this.loads) return;
-    if (!this.question || !numbered || this.answered >= parseInt(this.question, 10)) this.calm();
+    if (!interim && (!this.question || !numbered || this.answered >= parseInt(this.question, 10))) this.calm();
     if (this.painter) this.painter.settle(this.answered);
     if (!data.scene) return numbered && numbered[1] === this.dropped ? undefined : this.complain(data.message);
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
@@ -39,8 +39,9 @@ class Stage {
     this.steps = data.scene.steps;
     this.build();
     this.complain(data.message);
-    this.show(this.step, false);
+    this.show(interim ? this.steps - 1 : this.step, false);
     this.modes();
+    if (interim) return this;
     this.remember();
     this.root.dataset.ready = turn;
     if (this.painter && this.painter.since) { this.root.dataset.repaint = (performance.now() - this.painter.since).toFixed(1); this.painter.since = 0; }
@@ -144,8 +145,8 @@ class Stage {
   /* A question is under way: a bar, which the style sheet shows after a blink; then how far it is, and a button that stops it. */
   wait(question) {
     if (this.giveUp()) this.calm();
-    clearTimeout(this.waiting); this.question = question; this.since = performance.now();
-    this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 300);
+    clearTimeout(this.waiting); this.question = question; this.seen = 0; this.since = performance.now();
+    this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 150);
   }
   /* A control has moved; its question comes a little later, if it asks one. */
   sense() {
@@ -155,13 +156,15 @@ class Stage {
   }
   calm() { clearTimeout(this.waiting); this.question = ''; this.root.removeAttribute('aria-busy'); if (this.bar) { const held = this.bar.contains(document.activeElement); this.bar.remove(); this.bar = null; if (held) this.root.focus({ preventScroll: true }); } }
   async follow(question) {
-    const said = this.hooks.follow ? await this.hooks.follow({ question }) : null;
+    const said = this.hooks.follow ? await this.hooks.follow({ question, seen: this.seen }) : null;
     if (question !== this.question) return;
+    if (said && said.view) { this.seen = said.edition; await this.load(said.view, true); if (question !== this.question) return; }
     if (said && said.running) this.advance(said);
     else if (performance.now() - this.since > 60000) return this.calm();
-    this.waiting = setTimeout(() => this.follow(question), 200);
+    this.waiting = setTimeout(() => this.follow(question), said && said.view ? 40 : 200);
   }
   advance({ done, total, what }) {
+    if (performance.now() - this.since < 350) return; // most work is done by now
     const t = this.text;
     if (!this.bar) {
       this.meter = el('progress', { 'aria-label': t.working }); this.far = el('span', { class: 'gb-mono' });

@@ -36,6 +36,9 @@ class Job:
     what: str = ""  # key of labels.json's `progress`
     running: bool = False
     stopped: bool = False
+    edition: int = 0  # how many interim results have been published
+    interim: Any = None  # the last of them
+    draw: Callable[[Any], str] | None = None  # an interim result to a stage value
     changed: threading.Event = field(default_factory=threading.Event)  # it has ended, or shall end
 
 
@@ -58,6 +61,20 @@ def progress(done: int, total: int, what: str) -> None:
             raise Stopped
 
 
+def publish(interim: Any) -> None:
+    """Hand over a result as far as it is known, for the stage to show while the work goes on; nobody may change it afterwards.
+
+    Raises:
+        Stopped: the visitor has stopped this computation.
+    """
+    job = _current.get()
+    if job is not None:
+        job.interim = interim
+        job.edition += 1
+        if job.stopped:
+            raise Stopped
+
+
 def counted(items: Iterable[Value], what: str, *, total: int) -> Iterator[Value]:
     """The items, with `progress` before each and after the last."""
     done = 0
@@ -68,8 +85,8 @@ def counted(items: Iterable[Value], what: str, *, total: int) -> Iterator[Value]
     progress(done, done, what)
 
 
-def run_job(question: str, work: Callable[[], Value]) -> Value:
-    """The result of `work()`, computed in another thread; what it raises is raised here.
+def run_job(question: str, work: Callable[[], Value], *, draw: Callable[[Any], str] | None = None) -> Value:
+    """The result of `work()`, computed in another thread; what it raises is raised here. `draw` makes stage values of what it publishes.
 
     Raises:
         Stopped: `follow` was told to stop this question; `work` goes on until its next `progress`, and nobody waits for it.
@@ -78,7 +95,7 @@ def run_job(question: str, work: Callable[[], Value]) -> Value:
     if job.stopped:
         _forget(question)
         raise Stopped
-    job.running = True
+    job.running, job.draw = True, draw
 
     def run() -> Value:
         _current.set(job)
@@ -97,7 +114,9 @@ def run_job(question: str, work: Callable[[], Value]) -> Value:
 
 
 def follow(message: Any) -> dict[str, Any]:
-    """`{"question": "7.c0ffee…", "stop": false}` to how far that question is; with `stop` it ends. Called by the stage, by anybody.
+    """`{"question": "7.c0ffee…", "stop": false, "seen": 0}` to how far that question is; with `stop` it ends. Anybody may call it.
+
+    Where an interim result is newer than edition `seen`, the answer carries its picture.
 
     >>> follow({"question": "nobody asked"})
     {'running': False}
@@ -113,7 +132,11 @@ def follow(message: Any) -> dict[str, Any]:
         job = _jobs.get(question)
     if job is None or not job.running:
         return {"running": False}
-    return {"running": True, "done": job.done, "total": job.total, "what": job.what}
+    said: dict[str, Any] = {"running": True, "done": job.done, "total": job.total, "what": job.what}
+    edition, interim = job.edition, job.interim
+    if job.draw is not None and edition and edition != message.get("seen"):
+        said |= {"edition": edition, "view": job.draw(interim)}
+    return said
 
 
 def _job(question: str) -> Job:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 import pytest
 
 from demos.kit import jobs
-from demos.kit.jobs import REMEMBERED, Stopped, counted, follow, progress, run_job
+from demos.kit.jobs import REMEMBERED, Stopped, counted, follow, progress, publish, run_job
 
 WAIT = 10
 
@@ -142,6 +142,43 @@ def test_more_pieces_than_announced_never_pass_the_end() -> None:
 
     run_job("9.a", work)
     assert all(int(str(t["done"])) <= int(str(t["total"])) for t in told)
+
+
+def test_an_interim_result_is_drawn_once_for_each_look() -> None:
+    go, published = threading.Event(), threading.Event()
+
+    def work() -> str:
+        publish("half")
+        published.set()
+        assert go.wait(WAIT)
+        return "whole"
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run_job, "10.a", work, draw=lambda interim: f"picture of {interim}")
+        assert published.wait(WAIT)
+        first = follow({"question": "10.a", "seen": 0})
+        assert (first["edition"], first["view"]) == (1, "picture of half")
+        assert "view" not in follow({"question": "10.a", "seen": 1})
+        assert follow({"question": "10.a", "seen": "rubbish"})["view"] == "picture of half"
+        go.set()
+        assert future.result(WAIT) == "whole"
+
+
+def test_publishing_without_a_visitor_does_nothing_and_ends_a_stopped_work() -> None:
+    publish("nobody looks")
+    reached = threading.Event()
+
+    def work() -> None:
+        while True:
+            publish("more")
+            reached.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run_job, "11.a", work, draw=str)
+        assert reached.wait(WAIT)
+        follow({"question": "11.a", "stop": True})
+        with pytest.raises(Stopped):
+            future.result(WAIT)
 
 
 @pytest.mark.parametrize(
