@@ -166,6 +166,37 @@ def _nests(fine: tuple[Bin, ...], coarse: tuple[Bin, ...]) -> bool:
     return True
 
 
+def nested_bins(fine: LevelBins, coarse: LevelBins, bin: int) -> tuple[int, ...]:
+    """Which bins of a finer level make up one bin of a coarser level that nests in it.
+
+    Args:
+        fine: the level that `PyramidBins.nested_from` names for the coarse one.
+        coarse: the other.
+        bin: row-major number of the coarse bin.
+
+    Returns:
+        row-major numbers of the fine bins.
+
+    Raises:
+        ValueError: if the coarse level does not nest in the fine one.
+
+    Source: as `nested_levels`.
+    Differs: nothing.
+
+    >>> print(nested_bins(level_bins(13, 11, 4), level_bins(13, 11, 2), 1))
+    (2, 3, 6, 7)
+    """
+    if not _nests(fine.rows.edges, coarse.rows.edges) or not _nests(fine.columns.edges, coarse.columns.edges):
+        raise ValueError(f"coarse must nest in fine, got levels {coarse.level} and {fine.level} with other edges")
+    high, wide = fine.rows.windows // coarse.rows.windows, fine.columns.windows // coarse.columns.windows
+    row, column = divmod(bin, coarse.columns.windows)
+    return tuple(
+        y * fine.columns.windows + x
+        for y in range(row * high, (row + 1) * high)
+        for x in range(column * wide, (column + 1) * wide)
+    )
+
+
 def pyramid_bins(height: int, width: int, levels: Sequence[int] = (1, 2, 4), *, rule: Rule = "adaptive") -> PyramidBins:
     """The bins of a whole pyramid over an h×w map.
 

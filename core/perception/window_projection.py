@@ -97,7 +97,7 @@ def project_window(
 
     >>> small = project_window((20, 40, 24, 47), stride=16, map_size=(13, 13))
     >>> print(small.cells_xyxy, small.collapsed, project_window((17, 0, 100, 47), stride=16, rule="code").cells_xyxy)
-    (1, 2, 2, 3) True (1, 0, 6, 3)
+    (1, 2, 2, 3) True (1, 0, 7, 4)
     """
     box = tuple(float(v) for v in box_xyxy)
     if len(box) != 4 or not all(map(math.isfinite, box)) or box[0] > box[2] or box[1] > box[3]:
