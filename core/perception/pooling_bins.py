@@ -24,7 +24,8 @@ def bin_edges(size: int, bins: int, *, rule: Rule = "adaptive") -> tuple[Bin, ..
 
     Convention: "adaptive" is bin i = [⌊i·a/n⌋, ⌈(i+1)·a/n⌉), in the paper's appendix A, the authors' released code and
     torch.nn.AdaptiveMaxPool2d; "paper" is a sliding window of ⌈a/n⌉ with stride ⌊a/n⌋ (§2.3); "caffe" is BVLC Caffe's
-    SPPLayer, window and stride ⌈a/n⌉ with padding ⌊(n·⌈a/n⌉ − a + 1) / 2⌋, clipped to the map. Only "adaptive" always
+    SPPLayer, window and stride ⌈a/n⌉ with padding ⌊(n·⌈a/n⌉ − a + 1) / 2⌋, clipped to the map (that layer itself has
+    n = 1, 2, 4, 8, … only). Only "adaptive" always
     gives n bins: see `bin_report`. Where Caffe itself refuses to run, these are the bins that copies of its arithmetic
     compute without its check, an empty one as (s, s).
 

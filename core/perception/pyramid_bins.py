@@ -155,7 +155,7 @@ def nested_levels(levels: Sequence[LevelBins]) -> tuple[int | None, ...]:
 
 def _nests(fine: tuple[Bin, ...], coarse: tuple[Bin, ...]) -> bool:
     """Each coarse bin is the union of the same number of consecutive fine bins."""
-    if not coarse or len(fine) % len(coarse):
+    if not fine or not coarse or len(fine) % len(coarse):
         return False
     k = len(fine) // len(coarse)
     for i, (start, end) in enumerate(coarse):
@@ -238,7 +238,7 @@ def check_levels(levels: Sequence[int]) -> tuple[int, ...]:
     >>> check_levels([6, 3, 2, 1])
     (6, 3, 2, 1)
     """
-    if isinstance(levels, (int, str)) or not len(levels):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(levels, str) or not hasattr(levels, "__len__") or not len(levels):
         raise ValueError(f"levels must list at least one number of bins per side, as in (1, 2, 4), got {levels!r}")
     for n in levels:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)):  # pyright: ignore[reportUnnecessaryIsInstance]
