@@ -161,7 +161,22 @@ def _inside(row: int, size: int) -> int:
 
 
 def positive(name: str, value: int) -> int:
-    """The value as an int, or a sentence that names it; True is no number here."""
+    """The value as an int, or a sentence that names it; True is no number here.
+
+    Args:
+        name: of the argument, for the sentence.
+        value: anything.
+
+    Raises:
+        TypeError: if value is no whole number.
+        ValueError: if it is below 1.
+
+    Source: own.
+    Differs: nothing.
+
+    >>> positive("bins", np.int64(4))
+    4
+    """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < 1:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.perception.pooling_bins import Rule, bin_edges
-from core.perception.pyramid_bins import Box, check_levels, nested_bins, pyramid_bins
+from core.perception.pyramid_bins import Box, check_levels, finest_first, nested_bins, pyramid_bins
 
 Point: TypeAlias = tuple[int, int]
 
@@ -81,7 +81,7 @@ def _pooling_steps(channel: npt.NDArray[np.float64], levels: Sequence[int], rule
     places: dict[tuple[int, int], Point | None] = {}
     yield PoolStep(0, None, None, None, math.nan, None, None, (), np.array(vector, np.float64))
     count = 0
-    for i in sorted(range(len(levels)), key=lambda i: (-levels[i], i)):
+    for i in finest_first(plan.levels):
         level, source = plan.levels[i], plan.nested_from[i]
         for number, (x0, y0, x1, y1) in enumerate(level.boxes):
             compared: tuple[int, ...] = ()

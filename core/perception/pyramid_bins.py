@@ -166,6 +166,24 @@ def _nests(fine: tuple[Bin, ...], coarse: tuple[Bin, ...]) -> bool:
     return True
 
 
+def finest_first(levels: Sequence[LevelBins]) -> tuple[int, ...]:
+    """The order in which levels are pooled: each after the finer one that it may be taken from.
+
+    Args:
+        levels: of one map, in any order.
+
+    Returns:
+        (L,) indices, equal levels in their own order.
+
+    Source: as `nested_levels`.
+    Differs: nothing.
+
+    >>> print(finest_first([level_bins(9, 9, n) for n in (1, 4, 2)]))
+    (1, 2, 0)
+    """
+    return tuple(sorted(range(len(levels)), key=lambda i: -levels[i].level))
+
+
 def nested_bins(fine: LevelBins, coarse: LevelBins, bin: int) -> tuple[int, ...]:
     """Which bins of a finer level make up one bin of a coarser level that nests in it.
 

@@ -133,14 +133,24 @@ def compare_blocks(x: Tensor, *, kernel: int = 5, repeats: int = 3) -> BlockComp
         spp,
         sppf,
         separable,
-        tuple(_bits_apart(a, b) for a, b in zip(spp, sppf, strict=True)),
-        tuple(_bits_apart(a, b) for a, b in zip(spp, separable, strict=True)),
+        tuple(bits_apart(a, b) for a, b in zip(spp, sppf, strict=True)),
+        tuple(bits_apart(a, b) for a, b in zip(spp, separable, strict=True)),
         pool_costs(x.shape[2], x.shape[3], kernel=kernel, repeats=repeats),
     )
 
 
-def _bits_apart(a: Tensor, b: Tensor) -> int:
-    """Numbers with different bits; two NaN are one, whatever their payload."""
+def bits_apart(a: Tensor, b: Tensor) -> int:
+    """Numbers of two maps with different bits; two NaN count as one, whatever their payload.
+
+    Args:
+        a, b: of one shape and type.
+
+    Source: IEEE 754: equal numbers with different bits are the two zeros only.
+    Differs: nothing.
+
+    >>> bits_apart(torch.tensor([0.0, 1.0, torch.nan]), torch.tensor([-0.0, 1.0, torch.nan]))
+    1
+    """
     apart = ((a != b) | (a.signbit() != b.signbit())) & ~(a.isnan() & b.isnan())
     return int(apart.sum())
 

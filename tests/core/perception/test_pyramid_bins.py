@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -85,8 +87,6 @@ def test_other_rules_nest_only_where_their_bins_say_so():
 
 def test_a_gap_between_fine_bins_is_seen():
     """Caffe's bins never leave one; bins that skip rows inside a coarse bin must not be taken for it."""
-    import dataclasses
-
     fine = level_bins(4, 4, 2)
     gap = dataclasses.replace(fine.rows, edges=((0, 1), (3, 4)))
     assert nested_levels([dataclasses.replace(fine, rows=gap), level_bins(4, 4, 1)]) == (None, None)
