@@ -261,7 +261,7 @@ def compare_rules(size: int, bins: int) -> RuleComparison:
 
 
 def wrong_sizes(bins: int, *, largest: int, rule: Rule = "paper") -> tuple[int, ...]:
-    """Sizes a from n to `largest` at which a rule gives another number of bins than n, or an empty one, or refuses.
+    """Sizes a from n to `largest` at which a rule gives another number of bins than n, or an empty one (Caffe refuses there).
 
     Convention: as `bin_report`; sizes below n are left out, there "paper" never has an answer.
 
@@ -282,4 +282,4 @@ def wrong_sizes(bins: int, *, largest: int, rule: Rule = "paper") -> tuple[int, 
     """
     n, last = positive("bins", bins), positive("largest", largest)
     reports = [bin_report(a, n, rule=rule) for a in range(n, last + 1)]
-    return tuple(r.size for r in reports if r.surplus or r.empty or r.problem)
+    return tuple(r.size for r in reports if r.surplus or r.empty)

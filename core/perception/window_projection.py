@@ -133,8 +133,7 @@ def _axis(
         first, last = math.floor((u + offset) / stride + 0.5), math.ceil((v - offset) / stride - 0.5)
     a, b = first, last
     if a > b:
-        # the code halves numbers that count from 1, and C rounds a negative quotient towards 0
-        a = b = math.trunc((first + 1 + last + 1) / 2) - 1
+        a = b = (first + last) // 2
     if size is not None:
         a, b = min(max(a, 0), size - 1), min(max(b, 0), size - 1)
     return AxisProjection(start, end, u / stride, v / stride, first, last, a, b)

@@ -1,4 +1,4 @@
-"""Seeded bugs of core/perception's segmentation metrics."""
+"""Seeded bugs of core/perception."""
 
 from tests.sabotage import Sabotage
 
@@ -12,6 +12,16 @@ BOUNDARY = "core/perception/boundary_metrics.py"
 PANOPTIC = "core/perception/panoptic_quality.py"
 DEGRADE = "core/perception/mask_degradation.py"
 PHOTO = "core/perception/photo_segmentation.py"
+BINS = "core/perception/pooling_bins.py"
+LEVELS = "core/perception/pyramid_bins.py"
+POOL = "core/perception/spatial_pyramid_pooling.py"
+STEPS = "core/perception/pooling_steps.py"
+WINDOW = "core/perception/window_projection.py"
+BLOCKS = "core/perception/stride_one_pooling.py"
+SPPF = "core/perception/sppf_equivalence.py"
+AVERAGES = "core/perception/pyramid_averages.py"
+ATROUS = "core/perception/atrous_coverage.py"
+FILTERS = "core/perception/filter_bank.py"
 
 SABOTAGES = (
     Sabotage(PANOPTIC, "if c not in stuff_classes:", "if True:", "stuff falls into patches"),
@@ -452,4 +462,372 @@ SABOTAGES = (
         "pairs = s.astype(np.int64).ravel() * k + np.where(counted, t, 0).ravel()",
         "ignored pixels have a vote",
     ),
+    Sabotage(
+        BINS,
+        "(i * a // n, -(-(i + 1) * a // n))",
+        "(i * a // n, (i + 1) * a // n)",
+        "bins end at the floor: no overlap",
+    ),
+    Sabotage(
+        BINS, "(i * a // n, -(-(i + 1) * a // n))", "(i * (a // n), -(-(i + 1) * a // n))", "stride rounded before i"
+    ),
+    Sabotage(
+        BINS,
+        "(i * a // n, -(-(i + 1) * a // n))",
+        "(int(i / n * a), -int(-(i + 1) / n * a // 1))",
+        "bins in floating point",
+    ),
+    Sabotage(BINS, "kernel, stride = -(-a // n), a // n", "kernel, stride = a // n, a // n", "window rounded down"),
+    Sabotage(
+        BINS, "kernel, stride = -(-a // n), a // n", "kernel, stride = -(-a // n), -(-a // n)", "stride rounded up"
+    ),
+    Sabotage(BINS, "range(0, a - kernel + 1, stride)", "range(0, a, stride)", "windows hang over the end"),
+    Sabotage(BINS, "range(0, a - kernel + 1, stride)", "range(0, a - kernel, stride)", "the last window is lost"),
+    Sabotage(BINS, "(n * kernel - a + 1) // 2", "(n * kernel - a) // 2", "Caffe's padding rounded down"),
+    Sabotage(BINS, "if padding and (count - 1)", "if (count - 1) < 0 and (count - 1)", "window in the padding is kept"),
+    Sabotage(BINS, ">= a + padding:", "> a + padding:", "window at the end of the padding is kept"),
+    Sabotage(
+        BINS, '"padding" if padding >= kernel', '"padding" if padding > kernel', "Caffe's check lets equality pass"
+    ),
+    Sabotage(BINS, "if count > 1)", "if count)", "every row read counts as shared"),
+    Sabotage(BINS, "n + (r - 1) // q, (r - 1) % q", "n + r // q, (r - 1) % q", "theorem: a window too many"),
+    Sabotage(BINS, "n + (r - 1) // q, (r - 1) % q", "n + (r - 1) // q, r - 1", "theorem: rows read by surplus windows"),
+    Sabotage(BINS, "r <= q, r <= 1)", "r < q, r <= 1)", "theorem: r = q is called wrong"),
+    Sabotage(BINS, "r <= q, r <= 1)", "r <= q, r < 1)", "theorem: a remainder of 1 is called different"),
+    Sabotage(BINS, "if r.surplus or r.empty)", "if r.surplus)", "empty bins are not reported"),
+    Sabotage(BINS, "return self.windows - self.bins", "return self.bins - self.windows", "surplus with the wrong sign"),
+    Sabotage(BINS, 'raise ValueError(f"{name} must be at least 1, got {value}")', "return 1", "zero bins become one"),
+    Sabotage(
+        LEVELS,
+        "for y0, y1 in rows.edges for x0, x1 in columns.edges",
+        "for x0, x1 in columns.edges for y0, y1 in rows.edges",
+        "bins column by column",
+    ),
+    Sabotage(
+        LEVELS,
+        'bin_report(positive("height", height), n',
+        'bin_report(positive("height", width), n',
+        "a square map is assumed",
+    ),
+    Sabotage(
+        LEVELS, "self.rows.right_count and self.columns.right_count", "self.rows.right_count", "only rows are counted"
+    ),
+    Sabotage(
+        LEVELS,
+        "self.rows.agrees and self.columns.agrees",
+        "self.rows.agrees or self.columns.agrees",
+        "one axis is enough to agree",
+    ),
+    Sabotage(
+        LEVELS,
+        "np.count_nonzero(self.reads > 1)",
+        "np.count_nonzero(self.reads > 2)",
+        "cells read twice are not shared",
+    ),
+    Sabotage(
+        LEVELS,
+        "if gap or (group[0][0], group[-1][1]) != (start, end):",
+        "if (group[0][0], group[-1][1]) != (start, end):",
+        "gaps are overlooked",
+    ),
+    Sabotage(
+        LEVELS,
+        "if gap or (group[0][0], group[-1][1]) != (start, end):",
+        "if False:",
+        "every multiple is taken to nest, by any rule",
+    ),
+    Sabotage(LEVELS, "if not fine or not coarse or", "if not coarse or", "a rule without bins is nested in"),
+    Sabotage(
+        LEVELS,
+        "            and _nests(fine.columns.edges, coarse.columns.edges)\n        ]",
+        "        ]",
+        "nesting checked along the rows only",
+    ),
+    Sabotage(
+        LEVELS,
+        "key=lambda j: (levels[j].windows, j)",
+        "key=lambda j: (-levels[j].windows, j)",
+        "taken from the finest level",
+    ),
+    Sabotage(LEVELS, "key=lambda i: -levels[i].level", "key=lambda i: levels[i].level", "coarse levels first"),
+    Sabotage(LEVELS, "y * fine.columns.windows + x", "x * fine.columns.windows + y", "fine bins transposed"),
+    Sabotage(
+        POOL,
+        "inside = channel * bins + bin if",
+        "inside = bin * self.channels + channel if",
+        "index is bin-major always",
+    ),
+    Sabotage(
+        POOL,
+        "row, column = divmod(at, level.bins.columns.windows)",
+        "column, row = divmod(at, level.bins.columns.windows)",
+        "rows and columns of a cell swapped",
+    ),
+    Sabotage(
+        POOL,
+        "(flat % self.width, flat // self.width)",
+        "(flat // self.width, flat % self.width)",
+        "x and y of the argmax swapped",
+    ),
+    Sabotage(
+        POOL,
+        "(flat % self.width, flat // self.width)",
+        "(flat % self.height, flat // self.height)",
+        "argmax decoded by the height",
+    ),
+    Sabotage(
+        POOL,
+        "values.permute(0, 2, 3, 1)",
+        "values.permute(0, 3, 2, 1)",
+        "bins column by column in the bin-major vector",
+    ),
+    Sabotage(POOL, "if values.isnan().any():  # torch", "if False:  # torch", "the last NaN is named"),
+    Sabotage(
+        POOL,
+        "values = part.flatten(2).gather(2, argmax.flatten(2)).view_as(values)",
+        "pass",
+        "a NaN's gradient goes to another pixel than named",
+    ),
+    Sabotage(
+        POOL,
+        "+ y0) * width + argmax % (x1 - x0) + x0)",
+        ") * width + argmax % (x1 - x0) + x0)",
+        "argmax forgets where the window begins",
+    ),
+    Sabotage(
+        POOL,
+        "(argmax // (x1 - x0) + y0) * width",
+        "(argmax // width + y0) * width",
+        "argmax of a window decoded by the map's width",
+    ),
+    Sabotage(POOL, "argmax.masked_fill(values <= 0, -1)", "argmax", "a zero from no pixel names a pixel"),
+    Sabotage(
+        POOL,
+        "values.clamp_min(0), argmax",
+        "values, argmax",
+        "the buffer does not start at zero",
+    ),
+    Sabotage(
+        POOL,
+        ".masked_fill(~wins, torch.iinfo(torch.int64).max).argmin(-1",
+        ".masked_fill(~wins, -1).argmax(-1",
+        "of equal maxima the last pixel wins",
+    ),
+    Sabotage(
+        POOL,
+        "((group.detach() == best) | group.detach().isnan()) & (at >= 0)",
+        "(group.detach() == best) & (at >= 0)",
+        "NaN is no maximum of a nested level",
+    ),
+    Sabotage(POOL, "| group.detach().isnan()) & (at >= 0)", "| group.detach().isnan())", "an empty bin beats −inf"),
+    Sabotage(
+        POOL,
+        "parted = x.reshape(*x.shape[:2], rows, high, columns, wide).transpose(3, 4)",
+        "parted = x.reshape(*x.shape[:2], high, rows, wide, columns).permute(0, 1, 3, 5, 2, 4)",
+        "every n-th bin instead of neighbours",
+    ),
+    Sabotage(
+        POOL, "part.new_full((batch, channels), -math.inf)", "part.new_zeros((batch, channels))", "empty bins are zero"
+    ),
+    Sabotage(
+        POOL,
+        "(at // (x1 - x0) + y0) * width + at % (x1 - x0) + x0)",
+        "(at // (x1 - x0) + y0) * width + at % (x1 - x0))",
+        "argmax forgets the bin's column",
+    ),
+    Sabotage(
+        POOL,
+        "read = cells if source is None else",
+        "read = cells if source is None or source >= 0 else",
+        "nested levels read the map again",
+    ),
+    Sabotage(
+        POOL,
+        "return torch.full_like(x.select(dim, 0), -math.inf)",
+        "return torch.zeros_like(x.select(dim, 0))",
+        "empty bins are zero in the fast vector",
+    ),
+    Sabotage(
+        POOL,
+        "for i in range(len(plan.levels))], 1)",
+        "for i in finest_first(plan.levels)], 1)",
+        "fast vector in the order of pooling",
+    ),
+    Sabotage(
+        POOL, "    if min(height, width) < finest:", "    if max(height, width) < finest:", "narrow maps slip through"
+    ),
+    Sabotage(POOL, "features.isfinite().sum()", "(~features.isnan()).sum()", "infinite features slip through"),
+    Sabotage(
+        POOL,
+        "0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height",
+        "x0 < x1 <= width and y0 < y1 <= height",
+        "a window may begin outside",
+    ),
+    Sabotage(STEPS, "place[::-1] < where[::-1]", "place < where", "ties go to the leftmost pixel"),
+    Sabotage(STEPS, "if where is None or larger", "if larger", "a bin of −inf names no pixel"),
+    Sabotage(STEPS, "        if place is None:\n            continue\n", "", "an empty bin takes part"),
+    Sabotage(STEPS, "(math.isnan(value) and not math.isnan(best))", "False", "NaN is passed over"),
+    Sabotage(STEPS, "vector[starts[i] + number] = value", "vector[count] = value", "vector in the order of pooling"),
+    Sabotage(
+        STEPS, "yield PoolStep(0, None", "vector[0] = 0.0\n    yield PoolStep(0, None", "the empty vector is not empty"
+    ),
+    Sabotage(
+        WINDOW,
+        "math.floor(u / stride) + 1, math.ceil(v / stride) - 1",
+        "math.ceil(u / stride), math.ceil(v / stride) - 1",
+        "the cell on the left edge is kept",
+    ),
+    Sabotage(
+        WINDOW,
+        "math.floor(u / stride) + 1, math.ceil(v / stride) - 1",
+        "math.floor(u / stride) + 1, math.floor(v / stride)",
+        "the cell on the right edge is kept",
+    ),
+    Sabotage(
+        WINDOW,
+        "math.floor((u + offset) / stride + 0.5), math",
+        "round((u + offset) / stride), math",
+        "halves to even instead of up",
+    ),
+    Sabotage(
+        WINDOW,
+        "math.ceil((v - offset) / stride - 0.5)",
+        "math.floor((v - offset) / stride + 0.5)",
+        "right edge rounded like the left",
+    ),
+    Sabotage(WINDOW, "math.ceil((v - offset)", "math.ceil((v + offset)", "the box grows instead of shrinking"),
+    Sabotage(WINDOW, "a = b = (first + last) // 2", "a = b = last", "crossed edges go to the right one"),
+    Sabotage(
+        WINDOW,
+        "u, v = start - first_centre, end - first_centre",
+        "u, v = start, end",
+        "the first cell's place is forgotten",
+    ),
+    Sabotage(WINDOW, "min(max(a, 0), size - 1)", "min(max(a, 0), size)", "first cell beyond the map"),
+    Sabotage(
+        WINDOW,
+        "cells = (x.first, y.first, x.last + 1, y.last + 1)",
+        "cells = (x.first, y.first, x.last, y.last)",
+        "last cell lost",
+    ),
+    Sabotage(
+        WINDOW,
+        "_axis(box[1], box[3], stride, rule, height",
+        "_axis(box[1], box[3], stride, rule, width",
+        "rows clamped to the width",
+    ),
+    Sabotage(WINDOW, "return self.cells == 1", "return self.x.cells == 1", "a column of cells counts as one cell"),
+    Sabotage(BLOCKS, "tuple(1 + m * (kernel - 1) for", "tuple(m * kernel for", "chained windows add up to multiples"),
+    Sabotage(
+        BLOCKS,
+        "padding=(high // 2, wide // 2)",
+        "padding=(high // 2, high // 2)",
+        "a flat window is padded on the wrong sides",
+    ),
+    Sabotage(
+        BLOCKS, 'branches if order == "ultralytics" else branches[::-1]', "branches", "Darknet's order is Ultralytics'"
+    ),
+    Sabotage(
+        BLOCKS,
+        "for block in reversed(range(branches)) for c in range(channels)",
+        "for block in reversed(range(branches)) for c in reversed(range(channels))",
+        "channels reversed within their blocks",
+    ),
+    Sabotage(
+        BLOCKS,
+        "same_size_pool(same_size_pool(maps[-1], (1, kernel)), (kernel, 1))",
+        "same_size_pool(maps[-1], (1, kernel))",
+        "only one half of a separable pool",
+    ),
+    Sabotage(
+        BLOCKS,
+        "else same_size_pool(maps[-1], kernel)",
+        "else same_size_pool(x, kernel)",
+        "SPPF pools the input each time",
+    ),
+    Sabotage(BLOCKS, "or kernel % 2 == 0:", "or False:", "even windows pass"),
+    Sabotage(SPPF, "| (a.signbit() != b.signbit())", "", "zeros of either sign are called identical"),
+    Sabotage(SPPF, "~(a.isnan() & b.isnan())", "~(a.isnan() | b.isnan())", "NaN against a number is called identical"),
+    Sabotage(
+        SPPF, "any(self.differing + self.differing_separable)", "any(self.differing)", "separable SPPF is not looked at"
+    ),
+    Sabotage(SPPF, "sum(k * k - 1 for k in kernels)", "sum(k * k for k in kernels)", "m comparisons for m numbers"),
+    Sabotage(SPPF, "- height * width\n", "\n", "the first number of a window is compared too"),
+    Sabotage(SPPF, "repeats * 2 * (kernel - 1)", "repeats * (kernel - 1)", "one axis of separable pools forgotten"),
+    Sabotage(SPPF, "min(i + half, size - 1) - max(i - half, 0) + 1", "2 * half + 1", "windows not cut at the border"),
+    Sabotage(
+        SPPF,
+        "(_reach(width, kernel) - width) * height + (_reach(height, kernel) - height) * width",
+        "(_reach(width, kernel) - width) * width + (_reach(height, kernel) - height) * height",
+        "rows and columns exchanged",
+    ),
+    Sabotage(
+        SPPF,
+        "leaf = x.detach().double().requires_grad_()",
+        "leaf = x.detach().clone().requires_grad_()",
+        "gradients counted in half precision",
+    ),
+    Sabotage(
+        SPPF,
+        "sppf_block(leaf, kernel, repeats=repeats).sum()",
+        "spp_block(leaf, kernels).sum()",
+        "SPP compared with itself",
+    ),
+    Sabotage(
+        SPPF,
+        "pad(equal, (1, 0)) | torch.nn.functional.pad(equal, (0, 1))",
+        "pad(equal, (1, 0))",
+        "the first of equal pixels is not tied",
+    ),
+    Sabotage(
+        SPPF,
+        "torch.nn.functional.pad(x, [half] * 4)",
+        "torch.nn.functional.pad(x, [half] * 4, value=-torch.inf)",
+        "zero padding pads with −inf",
+    ),
+    Sabotage(
+        AVERAGES, 'mode="bilinear", align_corners=True', 'mode="bilinear", align_corners=False', "corners not aligned"
+    ),
+    Sabotage(
+        AVERAGES, "functional.adaptive_avg_pool2d", "functional.adaptive_max_pool2d", "maxima instead of averages"
+    ),
+    Sabotage(
+        AVERAGES,
+        "[features, *(level.upsampled for level in levels)]",
+        "[*(level.upsampled for level in levels), features]",
+        "the map comes last",
+    ),
+    Sabotage(AVERAGES, "height % n == 0 and width % n == 0", "height % n == 0", "nesting decided by the height"),
+    Sabotage(
+        AVERAGES,
+        "len(checked) * (channels // len(checked))",
+        "len(checked) * channels // len(checked)",
+        "channels divided after multiplying",
+    ),
+    Sabotage(AVERAGES, "finest = max(checked)", "finest = checked[-1]", "the last level is taken for the finest"),
+    Sabotage(ATROUS, "(i >= rate)", "(i > rate)", "a tap on the first cell is lost"),
+    Sabotage(ATROUS, "(i + rate < size)", "(i + rate <= size)", "a tap beyond the map counts"),
+    Sabotage(
+        ATROUS, "_axis_taps(h, r), _axis_taps(w, r)", "_axis_taps(w, r), _axis_taps(h, r)", "height and width exchanged"
+    ),
+    Sabotage(ATROUS, "np.count_nonzero(taps == 1)", "np.count_nonzero(taps <= 3)", "a line of taps counts as one"),
+    Sabotage(ATROUS, "int(taps.sum()) / total", "int(taps.sum()) / (9 * total)", "mean as a share of nine"),
+    Sabotage(
+        FILTERS,
+        "x * math.cos(angle) + y * math.sin(angle)",
+        "x * math.cos(angle) - y * math.sin(angle)",
+        "angles turn the other way",
+    ),
+    Sabotage(FILTERS, "kernel - kernel.sum() * gauss", "kernel", "filters answer to flat grey"),
+    Sabotage(
+        FILTERS, "(2 * sigma * sigma))\n    gauss = gauss", "(sigma * sigma))\n    gauss = gauss", "Gaussian too narrow"
+    ),
+    Sabotage(FILTERS, "degrees) / (4 * sigma))", "degrees) / (2 * sigma))", "wave twice as short"),
+    Sabotage(FILTERS, "[0.299, 0.587, 0.114]", "[0.114, 0.587, 0.299]", "BGR taken for RGB"),
+    Sabotage(FILTERS, '[half] * 4, mode="replicate")', "[half] * 4)", "a black frame around the picture"),
+    Sabotage(
+        FILTERS, 'if activation == "relu":', 'if activation != "none" and stride > 4:', "the ReLU depends on the stride"
+    ),
+    Sabotage(FILTERS, "else float(half)", "else 0.0", "unpadded maps begin at pixel 0"),
+    Sabotage(FILTERS, "kernel / kernel.abs().sum()", "kernel / kernel.norm()", "scaled by the Euclidean norm"),
 )

@@ -105,9 +105,7 @@ def test_where_caffe_runs_it_is_right_and_elsewhere_its_own_check_stops_it():
     for a, n in SIZES:
         report = bin_report(a, n, rule="caffe")
         assert (report.problem == "") == oracle.caffe(a, n)[1]
-        if not report.problem:
-            assert report.right_count
-            assert not report.empty
+        assert (report.problem == "") == (report.right_count and not report.empty)
         assert not report.unread
         assert not report.shared
 

@@ -65,6 +65,13 @@ def test_fine_levels_come_first_and_coarse_ones_name_their_bins():
     assert steps[1].source_bins == ()
 
 
+def test_an_infinite_pixel_is_named_and_not_an_empty_bin():
+    steps = list(pooling_steps(np.full((3, 3), -math.inf), (4, 2, 1), rule="caffe"))
+    assert [step.source_level for step in steps[17:]] == [0, 0, 0, 0, 1]
+    assert steps[1].argmax_xy is None
+    assert [step.argmax_xy for step in steps[17:]] == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 0)]
+
+
 def test_the_argument_is_left_alone_and_half_precision_is_read():
     x = np.arange(16, dtype=np.float16).reshape(4, 4)
     before = x.copy()

@@ -6,7 +6,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.perception.pooling_bins import RULES, bin_report
-from core.perception.pyramid_bins import check_levels, level_bins, nested_bins, nested_levels, pyramid_bins
+from core.perception.pyramid_bins import (
+    check_levels,
+    finest_first,
+    level_bins,
+    nested_bins,
+    nested_levels,
+    pyramid_bins,
+)
 from tests.oracles import pooling as oracle
 
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -73,6 +80,15 @@ def test_levels_nest_in_the_coarsest_level_that_will_do():
     assert pyramid_bins(13, 11, (1, 2, 4)).nested_from == (1, 2, None)
     assert pyramid_bins(13, 11, (3, 2)).nested_from == (None, None)
     assert pyramid_bins(12, 12, (2, 2, 2)).nested_from == (None, 0, 0)
+
+
+def test_levels_are_pooled_after_what_they_are_taken_from():
+    for levels in ((1, 2, 4), (6, 3, 2, 1), (2, 5, 2, 1)):
+        plan = pyramid_bins(13, 11, levels)
+        order = finest_first(plan.levels)
+        assert sorted(order) == list(range(len(levels)))
+        for i, source in enumerate(plan.nested_from):
+            assert source is None or order.index(source) < order.index(i)
 
 
 def test_other_rules_nest_only_where_their_bins_say_so():

@@ -53,7 +53,7 @@ def test_the_papers_cells_are_those_whose_centres_lie_inside(xs, ys, stride, siz
         else:
             assert axis.rounded_first * stride > low
             assert axis.rounded_last * stride < high
-            inside = [math.trunc((axis.rounded_first + axis.rounded_last + 2) / 2) - 1]
+            inside = [math.floor((axis.rounded_first + axis.rounded_last) / 2)]
         expected.append((min(max(inside[0], 0), n - 1), min(max(inside[-1], 0), n - 1)))
     (x0, x1), (y0, y1) = expected
     record(got, (x0, y0, x1, y1), receipt, "looking at every cell's centre")
@@ -88,6 +88,14 @@ def test_both_rules_agree_at_whole_pixels_if_the_offset_is_half_a_stride_and_a_h
                 one = project_window(box, stride=stride)
                 other = project_window(box, stride=stride, rule="code", offset=(stride + 1) / 2)
                 assert one.cells_xyxy == other.cells_xyxy
+
+
+def test_halves_round_up_on_the_left_and_down_on_the_right():
+    for double in range(0, 160):
+        low, high = double / 2, double / 2 + 40
+        got = project_window((low, low, high, high), stride=12, rule="code", map_size=(30, 30), offset=6.0)
+        first, last = oracle.released_cells(low + 1, high + 1, 12, 1, 6.0, 30)
+        assert (got.x.first, got.x.last) == (first - 1, last - 1)
 
 
 def test_small_boxes_collapse_and_lose_their_shape():
