@@ -61,13 +61,14 @@ class Stage {
     const main = el('div', { class: 'gb-main' });
     const old = this.painter; this.painter = null;
     let row = null;
+    const switches = []; // of pictures in rows: below everything, for they are several
     for (const pane of place('main')) {
       const name = pane.pane.row, follows = row && name && row.name === name;
-      if (follows) row.root.append(pane.root); else { row = name ? { name, root: el('div', { class: 'gb-row' }, pane.root), first: pane } : null; main.append(row ? row.root : pane.root); }
+      if (follows) { row.root.append(pane.root); row.root.style.setProperty('--gb-count', row.root.children.length); } else { row = name ? { name, root: el('div', { class: 'gb-row' }, pane.root), first: pane } : null; main.append(row ? row.root : pane.root); }
       if (follows && pane.state && row.first.state) { // one set of switches for pictures side by side
         for (const key of Object.keys(pane.state)) if (row.first.state[key]) pane.state[key] = row.first.state[key];
         row.first.mates = [...(row.first.mates || [row.first]), pane];
-      } else if (pane.controls && pane.pane.layers.some(l => l.opacity !== undefined)) (row ? main : pane.root).append(pane.controls());
+      } else if (pane.controls && pane.pane.layers.some(l => l.label && l.opacity !== undefined)) { if (row) switches.push(pane.controls()); else pane.root.append(pane.controls()); }
       const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
       if (tools) {
         if (old && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Painter(tools, pane, this);
@@ -75,7 +76,7 @@ class Stage {
         pane.holder.before(this.painter.root);
       }
     }
-    main.append(this.scrubber(), this.caption, this.picked);
+    main.append(this.scrubber(), this.caption, this.picked, ...switches);
     const side = el('div', { class: 'gb-side' }, this.numbers.root, ...place('side').map(p => p.root));
     const wide = this.root.clientWidth > 720;
     const below = place('below').length ? el('details', { class: 'gb-tables', open: this.tables ?? wide, on: { toggle: e => { this.tables = e.target.open; } } }, el('summary', { text: t.tables }), el('div', { class: 'gb-below' }, ...place('below').map(p => p.root))) : null;
