@@ -20,9 +20,7 @@ C = TypeVar("C")
 class Spec:
     """What a control accepts."""
 
-    kind: (
-        str  # "number", "choice", "toggle", "files" (paths of uploads), "drawn" (what was drawn on the stage, as text)
-    )
+    kind: str  # "number", "choice", "toggle", "files" (paths of uploads), "drawn" (what was drawn on the stage, as text), "line"
     low: float = 0.0
     high: float = 0.0
     step: float = 1.0
@@ -31,6 +29,7 @@ class Spec:
     slider: bool = True
     many: bool = False  # files: more than one
     suffixes: tuple[str, ...] = ()
+    pattern: str = ""  # line: what all of it must match
 
 
 def number(default: float | int, low: float, high: float, step: float = 1, *, slider: bool = True) -> Any:
@@ -45,6 +44,11 @@ def choice(default: str, options: Sequence[str]) -> Any:
 
 def toggle(default: bool) -> Any:
     return field(default=default, metadata={"spec": Spec("toggle")})
+
+
+def line(default: str, pattern: str) -> Any:
+    """A short line of text that is typed, such as a list of numbers; all of it must match the regular expression."""
+    return field(default=default, metadata={"spec": Spec("line", pattern=pattern)})
 
 
 def files(*, many: bool = False, suffixes: Sequence[str] = ()) -> Any:
@@ -71,6 +75,7 @@ class ControlError(ValueError):
 
 
 MAX_DRAWN = 4_000_000  # characters
+MAX_LINE = 120
 
 
 def checked(kind: type[C], values: dict[str, Any]) -> C:
@@ -110,6 +115,10 @@ def _checked(item: Field[Any], value: Any) -> Any:
         if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
             raise ControlError(f"{item.name} must be uploaded files, got {_shown(value)}")
         return tuple(paths)
+    if spec.kind == "line":
+        if not isinstance(value, str) or len(value) > MAX_LINE or not re.fullmatch(spec.pattern, value):
+            raise ControlError(f"{item.name} must be written like {default!r}, got {_shown(value)}")
+        return value
     if not isinstance(value, str) or len(value) > MAX_DRAWN:
         raise ControlError(f"{item.name} must be a drawing of at most {MAX_DRAWN} characters")
     return value

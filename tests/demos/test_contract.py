@@ -11,6 +11,7 @@ import operator
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from functools import cache
@@ -292,6 +293,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sqrt": math.sqrt,
     "exp": math.exp,
     "log": math.log,
+    "floor": math.floor,
+    "ceil": math.ceil,
 }
 
 
@@ -353,12 +356,13 @@ def test_the_evaluator_computes_and_refuses() -> None:
 
 
 def whole_view(demo: AnyDemo, controls: Any) -> dict[str, Any]:
-    """The numbers that stand for the whole view: the same at every step, keys without their item."""
+    """The numbers that stand for the whole view: the same at every step; the item is named where a key has several."""
     answer = numbers_as_json(demo, controls)
     steps = answer.get("steps", [answer["numbers"]])
-    keys = {n.key for n in demo.numbers(demo.run(controls))[0]}
+    keys = Counter(n.key for n in demo.numbers(demo.run(controls))[0])
     found = {name: value for name, value in steps[-1].items() if len({repr(step[name]) for step in steps}) == 1}
-    return {next(key for key in keys if name.partition("[")[0] == key): value for name, value in found.items()}
+    bare = {name: name.partition("[")[0] for name in found}
+    return {bare[name] if keys[bare[name]] == 1 else name: value for name, value in found.items()}
 
 
 def agrees(printed: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -14,7 +14,13 @@ from demos.kit.text import LANGUAGES
 from demos.panel import Panel
 
 DEMOS = [demo for group in GROUPS.values() for demo in group]
-KINDS: dict[str, type] = {"choice": gr.Radio, "toggle": gr.Checkbox, "files": gr.File, "drawn": gr.Textbox}
+KINDS: dict[str, type] = {
+    "choice": gr.Radio,
+    "toggle": gr.Checkbox,
+    "files": gr.File,
+    "drawn": gr.Textbox,
+    "line": gr.Textbox,
+}
 
 demos = pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.slug)
 languages = pytest.mark.parametrize("language", LANGUAGES)

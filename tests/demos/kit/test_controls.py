@@ -22,6 +22,7 @@ from demos.kit.controls import (
     files,
     from_query,
     is_content,
+    line,
     nearest_preset,
     number,
     spec_of,
@@ -38,6 +39,7 @@ class Sample:
     on: bool = toggle(False)
     masks: tuple[str, ...] = files(many=True)
     sketch: str = drawn()
+    sizes: str = line("1, 2", r"[0-9, ]{0,12}")
 
 
 PRESETS = {"start": Sample(), "other": Sample(count=7, mode="right", on=True)}
@@ -66,7 +68,7 @@ HOSTILE = [
 
 def test_missing_and_none_keep_the_default() -> None:
     assert checked(Sample, {}) == Sample()
-    assert checked(Sample, dict.fromkeys(["count", "share", "mode", "on", "masks", "sketch"])) == Sample()
+    assert checked(Sample, dict.fromkeys(["count", "share", "mode", "on", "masks", "sketch", "sizes"])) == Sample()
 
 
 def test_good_values_are_taken_in_their_own_type() -> None:
@@ -284,3 +286,22 @@ def test_a_range_is_written_once() -> None:
     assert (spec["count"].low, spec["count"].high, spec["count"].whole) == (-2, 10, True)
     assert (spec["share"].whole, spec["share"].step) == (False, 0.01)
     assert spec["masks"].many
+
+
+# -- lines of text -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["", "6, 3, 2, 1", "12"])
+def test_a_line_is_taken_as_it_is_and_travels_in_the_address(value: str) -> None:
+    controls = checked(Sample, {"sizes": value})
+    assert controls.sizes == value
+    if value:
+        query = to_query(controls, preset="start", base=Sample())
+        assert from_query(Sample, query, presets=PRESETS) == ("start", controls)
+
+
+@pytest.mark.parametrize("value", ["1; 2", "a", "1,\n2", "1" * 13, "<b>", 7, ["1"], None.__class__])
+def test_a_line_that_does_not_match_is_refused_with_an_example(value: Any) -> None:
+    with pytest.raises(ControlError, match=r"sizes must be written like '1, 2'"):
+        checked(Sample, {"sizes": value})
+    assert from_query(Sample, urlencode({"sizes": str(value)}), presets=PRESETS)[1].sizes in ("1, 2", str(value))
