@@ -104,6 +104,7 @@ def measure() -> Iterator[Budget]:
             yield from _large_masks(browser, url)
             yield from _long_work(browser, url)
             yield _largest_view()
+            yield from _large_photo(browser, url)
             for endpoint in ENDPOINTS:
                 seconds = storm(url, endpoint, clients=CLIENTS, calls=CALLS)
                 yield Budget(f"{CLIENTS} people at once, {endpoint.name}: p95", percentile(seconds, 0.95), "s", 3)
@@ -271,6 +272,38 @@ def _largest_view() -> Budget:
     }
     largest = max(sizes, key=lambda name: sizes[name])
     return Budget(f"largest trace view ({largest})", sizes[largest] / 1000, "kB", 300)
+
+
+def _large_photo(browser: Browser, url: str) -> Iterator[Budget]:
+    """A 12-megapixel photo is loaded already: from a move of the size's slider to the picture with its numbers."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    stage = "#spp--stage .gb-stage"
+    loaded = f"([old]) => (document.querySelector('{stage}').dataset.ready ?? '') !== old"
+    seconds: list[float] = []
+    with TemporaryDirectory() as folder:
+        photo = Path(folder) / "photo.jpg"
+        Image.fromarray(np.kron(noise, np.ones((10, 10, 1), np.uint8))).save(photo)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{url}?tab=spp&preset=start")
+        page.wait_for_selector(f"{stage}[data-ready]")
+        page.locator("#spp--source input[value=photo]").check()
+        page.wait_for_selector(f"{stage} .gb-alert:not([hidden])")
+        before = page.locator(stage).get_attribute("data-ready") or ""
+        page.locator("#spp--photo input[type=file]").set_input_files(photo)
+        page.wait_for_function(loaded, arg=[before])
+        slider = page.locator("#spp--width input[type=range]").first
+        slider.focus()
+        for change in range(CHANGES + 3):
+            page.wait_for_timeout(100)
+            before = page.locator(stage).get_attribute("data-ready") or ""
+            start = time.perf_counter()
+            page.keyboard.press("ArrowRight")
+            page.wait_for_function(loaded, arg=[before])
+            if change >= 3:  # the first ones warm up
+                seconds.append(time.perf_counter() - start)
+        page.close()
+    yield Budget("slider with a 12-megapixel photo loaded: median", 1000 * median(seconds), "ms", 300)
+    yield Budget("slider with a 12-megapixel photo loaded: p95", 1000 * percentile(seconds, 0.95), "ms", 300)
 
 
 @contextmanager
