@@ -22,7 +22,11 @@ class Stage {
     if (turn !== this.loads) return;
     if (!interim && (!this.question || !numbered || this.answered >= parseInt(this.question, 10))) this.calm();
     if (this.painter) this.painter.settle(this.answered);
-    if (!data.scene) return numbered && numbered[1] === this.dropped ? undefined : this.complain(data.message);
+    if (!data.scene) {
+      if (numbered && numbered[1] === this.dropped) return;
+      if (this.data) { this.data.modes = { ...this.data.modes, ...data.modes }; this.modes(); }
+      return this.complain(data.message);
+    }
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
     this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp; this.links.forget();
     this.panes = data.scene.panes.map(pane => new (pane.axes ? ChartPane : pane.width ? PicturePane : ListPane)(pane, this));
@@ -32,10 +36,11 @@ class Stage {
       await pane.ready();
     }
     if (turn !== this.loads) return;
+    const chosen = data.preset && data.preset !== this.lastPreset; // another view opens at its own step
     if (data.preset !== this.lastPreset) this.selection = {};
     this.lastPreset = data.preset;
     const opened = Glassbox.page.step(data.slug);
-    this.step = Math.min(data.scene.steps - 1, opened ?? (same && this.steps === data.scene.steps ? this.step : data.scene.step));
+    this.step = Math.min(data.scene.steps - 1, opened ?? (same && !chosen && this.steps === data.scene.steps ? this.step : data.scene.step));
     this.steps = data.scene.steps;
     this.build();
     this.complain(data.message);

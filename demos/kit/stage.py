@@ -195,10 +195,13 @@ def answer(question: str, value: str) -> str:
     return f"{number}:{value}" if number.isdigit() else value
 
 
-def message_only(sentence: str) -> str:
-    """A value that leaves the last good picture where it is and says one sentence above it."""
+def message_only(sentence: str, modes: Mapping[str, str] | None = None) -> str:
+    """A value that leaves the last good picture where it is and says one sentence above it.
+
+    `modes` are those that the visitor chose: the upload box that is missing must be there to be filled.
+    """
     packer = _Packer()
-    return packer.pack({"version": 1, "message": sentence, "scene": None})
+    return packer.pack({"version": 1, "message": sentence, "scene": None, "modes": dict(modes or {})})
 
 
 def message_of(value: Any) -> str | None:

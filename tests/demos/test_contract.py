@@ -522,6 +522,16 @@ def test_a_wrong_upload_says_one_sentence_in_its_language(language: str) -> None
     assert header["message"] == UploadError("empty_file", name="</script>.png").sentence(language)
 
 
+def test_a_choice_that_makes_no_view_yet_still_shows_its_controls() -> None:
+    for demo in DEMOS:
+        offered = {f.name: spec_of(f).options for f in fields(demo.presets["start"]) if spec_of(f).options}
+        chosen = {name: options[-1] for name, options in offered.items()}
+        header, _ = decode(attempt(demo, "en", {**chosen, "no such control": 1, **dict.fromkeys(chosen, None)})[0])
+        assert header["modes"] == {}
+        header, _ = decode(attempt(demo, "en", {**chosen, "no such control": "files"})[0])
+        assert header["modes"] == chosen
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_other_mistakes_are_one_sentence_and_the_log_has_the_story(
     language: str, caplog: pytest.LogCaptureFixture

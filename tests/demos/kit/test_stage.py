@@ -440,7 +440,9 @@ def test_a_message_is_a_message_and_nothing_else() -> None:
     header, found = decode(message_only("</script> 不行 ${x}"))
     assert header["message"] == "</script> 不行 ${x}"
     assert header["scene"] is None
+    assert header["modes"] == {}
     assert found == []
+    assert decode(message_only("no", {"source": "files"}))[0]["modes"] == {"source": "files"}
 
 
 # -- script and style ----------------------------------------------------------------------------------------------------------
