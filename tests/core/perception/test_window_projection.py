@@ -111,6 +111,7 @@ def test_small_boxes_collapse_and_lose_their_shape():
     flat = project_window((0, 32, 160, 32), stride=16, map_size=(13, 13))
     assert (flat.y.cells, flat.x.cells, flat.collapsed) == (1, 9, False)
     assert flat.iou == 0
+    assert (flat.y.rounded_first, flat.y.rounded_last, flat.y.first) == (3, 1, 2)  # the mean, neither of the two
 
 
 def test_without_a_map_nothing_is_clamped():
