@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from demos.perception.spatial_pyramid_pooling import Result
 
 SIDE = 64  # more bins a side than any rule gives here: (level · SIDE + row) · SIDE + column names a bin
-HEADER = 17.0  # px above the vector's cells
+HEADER = 22.0  # px above the vector's cells
 STRIP = 550.0  # px, its longest
 WINDOWS = ("#E69F00", "#56B4E9")  # by the paper, by the released code
 
@@ -145,7 +145,7 @@ def _map_pane(result: Result, pyramid: PoolingPyramid, key: str, title: str, tex
     if boxed:
         layers += _window_layers(result, text)
     beside = result.other is not None
-    scale = min(1.35, 270 / width, 250 / height) if beside else min(1.2, 560 / width, 270 / height)
+    scale = min(1.35, 270 / width, 250 / height) if beside else min(1.1, 560 / width, 250 / height)
     return Pane(f"map-{key}", title, tuple(layers), width, height, pixel=scale, nudge=float(inputs.stride), row="maps")
 
 
@@ -320,7 +320,7 @@ def _vector_pane(result: Result, pyramid: PoolingPyramid, key: str, text: Text) 
     tables = _vector_tables(result, pyramid, text)
     names = tuple(level_name(level.bins.level) for level in pyramid.levels)
     colors = tuple(level_color(result.levels, i) for i in range(len(sizes)))
-    width, height = margin + columns * wide + 4, HEADER + channels * high + 4
+    width, height = margin + longest * wide + 4, HEADER + channels * high + 4  # two vectors on one scale
     row = HEADER + result.channel * high
     layers: list[Layer] = [
         Labels(
