@@ -30,7 +30,7 @@ MOST_CHANNELS, MOST_CELLS = 32, 64  # of an array of features
 MOST_LEVELS, FINEST = 6, 8
 TILE = 80  # px
 GREYS = [[30, 200, 90, 150], [150, 90, 200, 30], [90, 30, 150, 200], [200, 150, 30, 90]]
-LEVELS_PATTERN = r"[0-9, ]{0,40}"
+LEVELS_PATTERN = r"[^\x00-\x1f\x7f]{0,60}"  # what is no list of levels is told in the visitor's language
 
 
 @dataclass(frozen=True)

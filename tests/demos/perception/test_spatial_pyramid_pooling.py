@@ -98,6 +98,10 @@ def test_the_last_channel_stands_for_those_beyond_it() -> None:
     [
         (Controls(levels=""), "levels_unreadable"),
         (Controls(levels="0"), "levels_unreadable"),
+        (Controls(levels="2.5"), "levels_unreadable"),
+        (Controls(levels="-1, 2"), "levels_unreadable"),
+        (Controls(levels="</script>"), "levels_unreadable"),
+        (Controls(levels="٤"), "levels_unreadable"),
         (Controls(levels="1,2,3,4,5,6,7"), "levels_unreadable"),
         (Controls(levels="9"), "levels_unreadable"),
         (Controls(width=48), "map_too_small"),
