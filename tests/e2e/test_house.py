@@ -257,5 +257,10 @@ def test_server_files_are_out_of_reach(client: Client) -> None:
 def test_all_demos_are_tabs(fresh_page) -> None:
     page: Page = fresh_page()
     wait_ready(page, SLUG)
+    known = page.evaluate(
+        "window.gradio_config.components.map(c => c.props.elem_id)"
+    )  # a tab's inside waits to be opened
     for demo in DEMOS:
-        assert page.locator(f"#tab-{demo.slug}").count() == 1
+        assert known.count(f"tab-{demo.slug}") == 1
+        page.goto(page.url.partition("?")[0] + f"?tab={demo.slug}")
+        wait_ready(page, demo.slug)
