@@ -222,7 +222,7 @@ def pyramid_vector(features: Tensor, levels: Sequence[int] = (1, 2, 4), *, rule:
         ValueError: as `spatial_pyramid_pool`.
 
     Source: as `spatial_pyramid_pool`; the maximum over a rectangle is that of its columns' maxima.
-    Differs: no argmax; of equal maxima each takes a share of the gradient.
+    Differs: no argmax; equal maxima share the gradient in another way.
 
     >>> print(pyramid_vector(torch.arange(35.0).view(1, 1, 5, 7), (2, 1)).tolist())
     [[17.0, 20.0, 31.0, 34.0, 34.0]]
@@ -234,7 +234,10 @@ def pyramid_vector(features: Tensor, levels: Sequence[int] = (1, 2, 4), *, rule:
         level, source = plan.levels[i], plan.nested_from[i]
         if source is None:
             rows = torch.stack([_maximum(features, 2, *edges) for edges in level.rows.edges], 2)
-            done[i] = torch.stack([_maximum(rows, 3, *edges) for edges in level.columns.edges], 3)
+            if rule == "adaptive":  # rows are bins by now, and one call for all columns is faster than n
+                done[i] = torch.nn.functional.adaptive_max_pool2d(rows, level.level)
+            else:
+                done[i] = torch.stack([_maximum(rows, 3, *edges) for edges in level.columns.edges], 3)
         else:
             done[i] = _grouped(done[source], level.rows.windows, level.columns.windows).amax(-1)
     return torch.cat([done[i].flatten(1) for i in range(len(plan.levels))], 1)
