@@ -108,7 +108,7 @@ def _connect(
 
     def recompute(question: str, *values: Any) -> Any:
         answer = view(values, question=question)
-        return answer if len(answer) > 1 else answer[0]  # Gradio takes a tuple for one output as that output's value
+        return answer if demo.charts else answer[0]  # Gradio takes a tuple for one output as that output's value
 
     def drawing(kind: str, part: str) -> Callable[..., tuple[Any, ...]]:
         def received(event: gr.EventData, question: str, *values: Any) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.perception.pooling_steps import PoolStep
     from core.perception.pyramid_averages import PyramidAverages
     from core.perception.pyramid_bins import LevelBins
-    from core.perception.spatial_pyramid_pooling import Order, PoolingPyramid
+    from core.perception.spatial_pyramid_pooling import Order, PoolingPyramid, Start
     from core.perception.sppf_equivalence import BlockComparison, TieGradients
     from core.perception.stride_one_pooling import BranchOrder
     from core.perception.window_projection import Projection, WindowProjection
@@ -44,7 +44,7 @@ class Controls:
     stride: int = number(16, 4, 32, 4)
     padding: Padding = choice("none", ("none", "half"))
     order: Order = choice("channel_major", ("channel_major", "bin_major"))
-    start: str = choice("lowest", ("lowest", "zero"))
+    start: Start = choice("lowest", ("lowest", "zero"))
     projection: Projection = choice("paper", ("paper", "code"))
     kernel: int = number(5, 3, 7, 2)
     branches: BranchOrder = choice("ultralytics", ("ultralytics", "darknet"))

@@ -93,7 +93,7 @@ def _from_photo(c: Controls) -> Inputs:
     if c.source == "array":
         raise UploadError("no_feature_file")
     picture = _picture(c)
-    image = cv2.resize(picture.rgb, (c.width, c.height), interpolation=cv2.INTER_AREA)
+    image = np.asarray(cv2.resize(picture.rgb, (c.width, c.height), interpolation=cv2.INTER_AREA), np.uint8)
     smallest = filter_bank(sigma=max(1.0, c.stride / 4)).size
     if c.padding == "none" and min(c.width, c.height) < smallest:
         raise UploadError("picture_below_filter", first=f"{c.width}×{c.height}", limit=smallest)

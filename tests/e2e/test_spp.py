@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from demos.kit.scene import Labels, Points
 from demos.perception.spatial_pyramid_pooling import DEMO, Controls, run
 from demos.perception.spatial_pyramid_pooling_figures import show
 from tests.e2e.stage_page import WAIT, expect_numbers, open_preset, recomputing, shown, stage_of, wait_ready
@@ -104,13 +105,16 @@ def test_a_number_lights_its_bin_and_cell_and_the_other_way_round(page: Page) ->
     result = run(Controls())
     strip, picture = holder(page, "vector-a"), holder(page, "map-a")
     drawn = next(p for p in show(result, DEMO.text("en")).scene.panes if p.key == "vector-a").layers[0]
-    rows, columns = drawn.codes.shape  # type: ignore[union-attr]
+    assert isinstance(drawn, Labels)
+    assert drawn.items is not None
+    assert drawn.extent is not None
+    rows, columns = drawn.codes.shape
     row, column = 3, columns - 1  # another channel than the one shown, last bin of the last level
-    cell = result.pyramid.cell(int(drawn.items[drawn.codes[row, column]]))  # type: ignore[index, union-attr]
+    cell = result.pyramid.cell(int(drawn.items[drawn.codes[row, column]]))
     assert (cell.channel, cell.level, cell.bin) == (3, 2, 15)
     box, pane = strip.bounding_box(), next(p for p in show(result, DEMO.text("en")).scene.panes if p.key == "vector-a")
     assert box
-    x0, y0, x1, y1 = drawn.extent  # type: ignore[misc, union-attr]
+    x0, y0, x1, y1 = drawn.extent
     page.mouse.move(
         box["x"] + box["width"] * (x0 + (x1 - x0) * (column + 0.5) / columns) / pane.width,
         box["y"] + box["height"] * (y0 + (y1 - y0) * (row + 0.5) / rows) / pane.height,
@@ -123,7 +127,7 @@ def test_a_number_lights_its_bin_and_cell_and_the_other_way_round(page: Page) ->
     page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.12)  # the first bin of the finest level
     index = result.pyramid.index(level=2, channel=0, bin=0)
     expect(picture).to_have_attribute("data-linked", "level-2:0 argmax:" + str(5))
-    codes = drawn.items.tolist()  # type: ignore[union-attr]
+    codes = drawn.items.tolist()
     expect(strip).to_have_attribute("data-linked", f"vector:{codes.index(index)}")
     page.mouse.move(2, 2)
 
@@ -136,6 +140,8 @@ def _other(result, index: int) -> int:
         for found in p.layers
         if found.key == "argmax-others"
     )
+    assert isinstance(points, Points)
+    assert points.items is not None
     return points.items.tolist().index(index)
 
 
