@@ -128,7 +128,7 @@ def _axis(
 ) -> AxisProjection:
     u, v = start - first_centre, end - first_centre
     if rule == "paper":
-        first, last = math.floor(u / stride) + 1, math.ceil(v / stride) - 1
+        first, last = int(u // stride) + 1, int(-(-v // stride)) - 1
     else:
         first, last = math.floor((u + offset) / stride + 0.5), math.ceil((v - offset) / stride - 0.5)
     a, b = first, last

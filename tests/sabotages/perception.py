@@ -673,14 +673,14 @@ SABOTAGES = (
     ),
     Sabotage(
         WINDOW,
-        "math.floor(u / stride) + 1, math.ceil(v / stride) - 1",
-        "math.ceil(u / stride), math.ceil(v / stride) - 1",
+        "int(u // stride) + 1, int(-(-v // stride)) - 1",
+        "int(-(-u // stride)), int(-(-v // stride)) - 1",
         "the cell on the left edge is kept",
     ),
     Sabotage(
         WINDOW,
-        "math.floor(u / stride) + 1, math.ceil(v / stride) - 1",
-        "math.floor(u / stride) + 1, math.floor(v / stride)",
+        "int(u // stride) + 1, int(-(-v // stride)) - 1",
+        "int(u // stride) + 1, int(v // stride)",
         "the cell on the right edge is kept",
     ),
     Sabotage(
@@ -696,6 +696,7 @@ SABOTAGES = (
         "right edge rounded like the left",
     ),
     Sabotage(WINDOW, "math.ceil((v - offset)", "math.ceil((v + offset)", "the box grows instead of shrinking"),
+    Sabotage(WINDOW, "int(u // stride) + 1", "int(u / stride) + 1", "towards zero instead of down"),
     Sabotage(WINDOW, "a = b = (first + last) // 2", "a = b = last", "crossed edges go to the right one"),
     Sabotage(
         WINDOW,

@@ -114,6 +114,11 @@ def test_small_boxes_collapse_and_lose_their_shape():
     assert (flat.y.rounded_first, flat.y.rounded_last, flat.y.first) == (3, 1, 2)  # the mean, neither of the two
 
 
+def test_the_smallest_number_is_beyond_a_centre():
+    assert project_window((-1, -1, 5e-324, 5e-324), stride=2).cells_xyxy == (0, 0, 1, 1)
+    assert project_window((-5e-324, -5e-324, 1, 1), stride=2).cells_xyxy == (0, 0, 1, 1)
+
+
 def test_without_a_map_nothing_is_clamped():
     assert project_window((-100, -50, 900, 20), stride=16).cells_xyxy == (-6, -3, 57, 2)
     assert project_window((-100, -50, 900, 20), stride=16, map_size=(4, 5)).cells_xyxy == (0, 0, 5, 2)
