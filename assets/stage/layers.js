@@ -34,6 +34,7 @@ class PicturePane {
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
     this.holder.addEventListener('pointermove', e => this.hover(this.position(e)));
     this.holder.addEventListener('pointerleave', () => { this.tip.textContent = ''; });
+    if (pane.goto) this.holder.addEventListener('click', e => { const [x, y] = this.position(e), [h, w] = pane.goto.shape; stage.show(pane.goto[Math.floor(y / pane.height * h) * w + Math.floor(x / pane.width * w)]); });
   }
   async ready() {
     for (const layer of this.pane.layers.filter(l => l.type === 'picture'))
@@ -231,7 +232,7 @@ class ListPane {
     this.root = el('section', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('h3', { text: pane.title }));
     this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : l.type === 'table' ? new TableView(l, stage) : new BarsView(l, stage));
-    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proofs = pane.layers[i].receipts || []; if (proofs.length) this.root.append(el('button', { type: 'button', class: 'gb-proof', data: { focus: 'proof' }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs, stage.step)) } })); });
+    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proofs = () => part.proofs ? part.proofs() : pane.layers[i].receipts || []; if (proofs().length) this.root.append(el('button', { type: 'button', class: 'gb-proof', data: { focus: 'proof' }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs(), stage.step)) } })); if ((pane.layers[i].mark_names || []).length) this.root.append(el('div', { class: 'gb-legend' }, ...pane.layers[i].mark_names.map((name, k) => el('span', { class: 'gb-key' }, el('i', { class: `gb-swatch gb-mark gb-mark-${k + 1}` }), name)))); });
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
   }
   async ready() {}
@@ -241,20 +242,32 @@ class ListPane {
 class MatrixView {
   constructor(layer, stage) {
     this.layer = layer; this.stage = stage;
-    const R = layer.rows.length, C = layer.columns.length;
-    this.cells = [];
-    const head = el('tr', {}, el('th', { class: 'gb-corner' }, el('span', { text: `${layer.row_title} ↓ ${layer.column_title} →` })), ...layer.columns.map(c => el('th', { scope: 'col' }, el('span', { text: c, title: c }))));
-    const body = layer.rows.map((name, r) => el('tr', {}, el('th', { scope: 'row', text: name, title: name }), ...layer.columns.map((column, c) => {
+    const R = layer.rows.length, C = layer.columns.length, name = (names, i) => el('span', { text: names[i], title: names[i] });
+    this.cells = []; this.faces = [{ key: '', label: layer.label, shade: layer.shade, texts: layer.texts, receipts: layer.receipts }, ...layer.faces];
+    this.rowValues = layer.rows.map(() => el('small')); this.columnValues = layer.columns.map(() => el('small'));
+    const head = el('tr', {}, el('th', { class: 'gb-corner' }, el('span', { text: `${layer.row_title} ↓ ${layer.column_title} →` })), ...layer.columns.map((_, c) => el('th', { scope: 'col' }, name(layer.columns, c), layer.column_values.length ? this.columnValues[c] : null)));
+    const body = layer.rows.map((_, r) => el('tr', {}, el('th', { scope: 'row' }, name(layer.rows, r), layer.row_values.length ? this.rowValues[r] : null), ...layer.columns.map((column, c) => {
       const button = el('button', { type: 'button', tabindex: r + c ? -1 : 0, 'aria-pressed': 'false', data: { cell: `${r},${c}` }, on: { click: () => this.choose(r, c), keydown: e => this.keys(e, r, c) } });
       this.cells.push(button);
       return el('td', {}, button);
     })));
     this.root = el('div', { class: 'gb-scroll' }, el('table', { class: 'gb-matrix', 'aria-label': layer.label }, el('thead', {}, head), el('tbody', {}, ...body)));
-    this.R = R; this.C = C;
+    if (layer.faces.length) {
+      this.select = el('select', { 'aria-label': stage.text.matrix_face, data: { face: layer.key }, on: { change: () => { stage.faces[layer.key] = this.select.value; this.draw(); } } }, ...this.faces.map(f => el('option', { value: f.key, text: f.label })));
+      this.root.prepend(el('div', { class: 'gb-face' }, this.select));
+    }
+    this.R = R; this.C = C; this.picked = new Set((layer.picked || []).map(([r, c]) => r * C + c));
   }
+  face() { return this.faces.find(f => f.key === (this.stage.faces[this.layer.key] ?? this.layer.face)) || this.faces[0]; }
+  proofs() { return this.face().receipts; }
   choose(r, c) {
-    if (!this.layer.codes) return;
-    this.stage.select(this.layer.link, this.layer.codes[r * this.C + c], `${this.layer.row_title}: ${this.layer.rows[r]}, ${this.layer.column_title}: ${this.layer.columns[c]}: ${pick(this.layer.texts, this.stage.step)[r * this.C + c]}`);
+    const words = `${this.layer.row_title}: ${this.layer.rows[r]}, ${this.layer.column_title}: ${this.layer.columns[c]}: ${pick(this.face().texts, this.stage.step)[r * this.C + c]}`;
+    if (this.layer.pick && this.stage.hooks.cells) {
+      const i = r * this.C + c, on = !this.picked.has(i); // at most one a row and one a column
+      this.picked = new Set([...this.picked].filter(k => k !== i && !(on && (Math.floor(k / this.C) === r || k % this.C === c))).concat(on ? [i] : []));
+      this.draw();
+      this.stage.hooks.cells({ cells: [...this.picked].map(k => `${Math.floor(k / this.C)}.${k % this.C}`).join('_') });
+    } else if (this.layer.codes) this.stage.select(this.layer.link, this.layer.codes[r * this.C + c], words);
   }
   keys(event, r, c) {
     const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
@@ -265,14 +278,18 @@ class MatrixView {
     to.tabIndex = 0; to.focus();
   }
   draw() {
-    const { layer, stage } = this, shade = at(layer.shade, stage.step, 2), texts = pick(layer.texts, stage.step), ramp = stage.ramp, chosen = stage.selection[layer.link];
+    const { layer, stage } = this, face = this.face(), shade = at(face.shade, stage.step, 2), texts = pick(face.texts, stage.step), ramp = stage.ramp, chosen = stage.selection[layer.link], marks = at(layer.marks, stage.step, 2);
+    if (this.select) this.select.value = face.key;
+    const beside = (nodes, values) => { const now = pick(values, stage.step); if (now) nodes.forEach((node, i) => { node.textContent = now[i]; }); };
+    beside(this.rowValues, layer.row_values); beside(this.columnValues, layer.column_values);
     this.cells.forEach((cell, i) => {
-      const k = shade[i], on = !!(chosen && layer.codes && chosen.has(layer.codes[i]));
+      const k = shade[i], on = layer.pick ? this.picked.has(i) : !!(chosen && layer.codes && chosen.has(layer.codes[i])), mark = marks ? marks[i] : 0;
       cell.textContent = texts[i];
       cell.style.background = `rgb(${ramp[3 * k]},${ramp[3 * k + 1]},${ramp[3 * k + 2]})`;
       cell.style.color = k > 120 ? '#000' : '#fff';
       cell.setAttribute('aria-pressed', on);
-      cell.setAttribute('aria-label', `${layer.rows[Math.floor(i / this.C)]} → ${layer.columns[i % this.C]}: ${texts[i]}`);
+      cell.className = mark ? `gb-mark gb-mark-${mark}` : '';
+      cell.setAttribute('aria-label', `${layer.rows[Math.floor(i / this.C)]} → ${layer.columns[i % this.C]}: ${texts[i]}${mark && layer.mark_names[mark - 1] ? ` (${layer.mark_names[mark - 1]})` : ''}`);
     });
   }
 }
@@ -306,14 +323,19 @@ class BigMatrix {
 
 class TableView {
   constructor(layer, stage) {
-    const marked = new Set(layer.marked);
-    this.root = el('div', { class: 'gb-scroll' }, el('table', { class: layer.columns.length > 2 && layer.rows.some(r => typeof r[r.length - 1] === 'string') ? 'gb-table gb-notes' : 'gb-table', 'aria-label': layer.label },
-      el('thead', {}, el('tr', {}, ...layer.columns.map(c => el('th', { scope: 'col', text: c })))),
-      el('tbody', {}, ...layer.rows.map((row, r) => el('tr', { class: marked.has(r) ? 'gb-marked' : undefined }, ...row.map((cell, i) =>
-        typeof cell === 'string' ? el(i ? 'td' : 'th', { scope: i ? undefined : 'row', text: cell })
-          : el('td', { class: 'gb-num' }, el('button', { type: 'button', class: 'gb-cell', text: cell.text, 'aria-label': `${cell.label} ${cell.item} ${cell.text}`, data: { number: cell.key, item: cell.item }, on: { click: () => stage.showReceipt(cell) } }))))))));
+    this.layer = layer; this.stage = stage; this.body = el('tbody', {});
+    const rows = layer.frames.length ? layer.frames[0] : layer.rows;
+    this.root = el('div', { class: 'gb-scroll' }, el('table', { class: layer.columns.length > 2 && rows.some(r => typeof r[r.length - 1] === 'string') ? 'gb-table gb-notes' : 'gb-table', 'aria-label': layer.label },
+      el('thead', {}, el('tr', {}, ...layer.columns.map(c => el('th', { scope: 'col', text: c })))), this.body));
   }
-  draw() {}
+  draw() {
+    const { layer, stage } = this, rows = layer.frames.length ? pick(layer.frames, stage.step) : layer.rows, marked = new Set(layer.marks.length ? pick(layer.marks, stage.step) : layer.marked);
+    if (this.rows === rows) return;
+    this.rows = rows;
+    this.body.replaceChildren(...rows.map((row, r) => el('tr', { class: marked.has(r) ? 'gb-marked' : undefined }, ...row.map((cell, i) =>
+        typeof cell === 'string' ? el(i ? 'td' : 'th', { scope: i ? undefined : 'row', text: cell })
+          : el('td', { class: 'gb-num' }, el('button', { type: 'button', class: 'gb-cell', text: cell.text, 'aria-label': `${cell.label} ${cell.item} ${cell.text}`, data: { number: cell.key, item: cell.item }, on: { click: () => stage.showReceipt(cell) } }))))));
+  }
 }
 
 class BarsView {

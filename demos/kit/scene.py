@@ -135,8 +135,20 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class Face:
+    """A further way to read a matrix: other numbers in the same cells. The reader chooses."""
+
+    key: str
+    label: str
+    shade: np.ndarray  # (R, C) uint8, or (T, R, C)
+    texts: tuple[Sequence[str], ...]  # (1 or T) × R·C
+    receipts: tuple[Number, ...] = ()
+
+
+@dataclass(frozen=True)
 class Matrix:
-    """Numbers in cells, shaded. Clicking a cell lights the pixels of its code in every label layer with the same `link`."""
+    """Numbers in cells, shaded. Clicking a cell lights the pixels of its code in every label layer with the same `link`; with
+    `pick`, it picks the cell (at most one a row and one a column) and tells Python."""
 
     key: str
     label: str
@@ -149,6 +161,14 @@ class Matrix:
     codes: np.ndarray | None = None  # (R, C)
     link: str = ""
     receipts: tuple[Number, ...] = ()  # vouch for all cells; one, or one a step
+    faces: tuple[Face, ...] = ()
+    face: str = ""  # key of the face shown first; "" = the matrix itself
+    marks: np.ndarray | None = None  # (R, C) or (T, R, C) uint8: 0 nothing, k = outlined as mark_names[k − 1]
+    mark_names: tuple[str, ...] = ()  # at most four
+    row_values: tuple[tuple[str, ...], ...] = ()  # (1 or T) × R, beside the rows' names
+    column_values: tuple[tuple[str, ...], ...] = ()  # (1 or T) × C
+    pick: bool = False
+    picked: tuple[tuple[int, int], ...] = ()  # (row, column)
     type: str = "matrix"
 
 
@@ -161,6 +181,8 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str | Number, ...], ...]
     marked: tuple[int, ...] = ()  # rows to emphasise
+    frames: tuple[tuple[tuple[str | Number, ...], ...], ...] = ()  # rows of each step, instead of `rows`
+    marks: tuple[tuple[int, ...], ...] = ()  # rows to emphasise at each step
     type: str = "table"
 
 
@@ -188,11 +210,24 @@ class Pane:
     axes: Axes | None = None
     place: Place = "main"
     note: str = ""
+    goto: np.ndarray | None = None  # (h, w) integer: the step that a click on this part of the picture shows
+
+
+@dataclass(frozen=True)
+class BoxSet:
+    """Boxes that visitors move, resize, draw, delete and give a class. `drawings.read_boxes` reads what they did."""
+
+    letter: str  # one small letter: names the set in the text
+    label: str
+    ids: tuple[str, ...]  # "0", "1", … as computed; "n0", … as visitors added them
+    classes: tuple[int, ...]  # of each box, an index into the tools' classes
+    xyxy: np.ndarray  # (N, 4) float32, the pane's units
+    add: bool = True
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What can be drawn on a picture pane: a class brush and eraser on `layer`, or a box."""
+    """What can be drawn on a picture pane: a class brush and eraser on `layer`, a box, or several sets of boxes."""
 
     pane: str
     paint: bool = False
@@ -203,6 +238,8 @@ class Tools:
     empty: int = 0  # what the eraser writes
     box_xyxy: tuple[float, ...] = ()
     label: str = ""
+    boxes: tuple[BoxSet, ...] = ()
+    edits: str = ""  # what was done to them so far, as text
 
 
 @dataclass(frozen=True)
