@@ -30,8 +30,8 @@ ROOT = Path(__file__).parents[1]
 MODELS, LOG = ROOT / "assets" / "models", Path(__file__).with_suffix(".log")
 SEED = 7
 FIRST_TRAINING_SEED = 1_000_000
-SCENES, STEPS, BATCH = 8192, 3000, 32
-RATE, WARM_UP, DECAY, CLIP, EOS = 8e-4, 150, 1e-4, 1.0, 0.2
+SCENES, STEPS, BATCH = 8192, 5000, 16
+RATE, WARM_UP, DECAY, CLIP, EOS = 5e-4, 200, 1e-4, 0.5, 0.2
 HELD_OUT = range(1000)  # seeds of the scenes that are measured on
 VALIDATION = range(2000, 2100)  # seeds of the scenes in the log
 

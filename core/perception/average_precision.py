@@ -94,7 +94,7 @@ def _target(labels: Array, boxes: Array, num_classes: int) -> tuple[Ints, Floats
     named, there = as_floats(labels, name="targets").astype(np.int64), as_boxes(boxes, name="targets")
     if named.shape != there.shape[:1]:
         raise ValueError(f"targets must have a label for each box, got {named.shape} and {there.shape}")
-    if named.size and not (0 <= named.min() and named.max() < num_classes):
+    if named.size and not (named.min() >= 0 and named.max() < num_classes):
         raise ValueError(f"targets must have labels in 0..{num_classes - 1}, got {named.tolist()}")
     return named, there
 

@@ -73,7 +73,7 @@ def perturbed_predictions(
     boxes = as_boxes(target_boxes, name="target_boxes")
     if labels.shape != (len(boxes),):
         raise ValueError(f"target_labels must be one for each box, got {labels.shape} for {len(boxes)} boxes")
-    if num_classes < 1 or (labels.size and not (0 <= labels.min() and labels.max() < num_classes)):
+    if num_classes < 1 or (labels.size and not (labels.min() >= 0 and labels.max() < num_classes)):
         raise ValueError(f"target_labels must lie in 0..{num_classes - 1}, got {labels.tolist()}")
     if num_queries < 0 or duplicates < 0 or not 0 <= misses <= len(boxes):
         raise ValueError(

@@ -117,7 +117,7 @@ def match(
     >>> print(found.total_cost.round(3).tolist(), found.query_idx, found.target_idx)
     [[-2.881], [1.381]] [0] [0]
     """
-    logits, labels, num_classes = _checked_classes(pred_logits, target_labels, kind)
+    logits, labels = _checked_classes(pred_logits, target_labels, kind)
     boxes, goals = as_boxes(pred_boxes, name="pred_boxes"), as_boxes(target_boxes, name="target_boxes")
     if len(boxes) != len(logits):
         raise ValueError(f"pred_boxes must be as many as pred_logits, got {len(boxes)} and {len(logits)}")
@@ -269,7 +269,7 @@ def _target_vector(matching: MatchResult | tuple[Ints, Ints], num_queries: int) 
     queries, targets = (np.asarray(x, np.int64) for x in pair)
     if len(queries) != len(targets):
         raise ValueError(f"query_idx and target_idx must be equally long, got {len(queries)} and {len(targets)}")
-    if queries.size and not (0 <= queries.min() and queries.max() < num_queries and targets.min() >= 0):
+    if queries.size and not (queries.min() >= 0 and queries.max() < num_queries and targets.min() >= 0):
         raise ValueError(f"query_idx must lie in 0..{num_queries - 1} and target_idx at 0 or above, got {pair}")
     if np.unique(queries).size != queries.size:
         raise ValueError(f"query_idx must name each query once, got {queries.tolist()}")
@@ -282,7 +282,7 @@ def _partners(of: Ints, partners: Ints, length: int) -> Ints:
     return out
 
 
-def _checked_classes(pred_logits: Array, target_labels: Array, kind: Kind) -> tuple[Floats, Ints, int]:
+def _checked_classes(pred_logits: Array, target_labels: Array, kind: Kind) -> tuple[Floats, Ints]:
     if kind not in ("softmax", "sigmoid_focal"):
         raise ValueError(f"kind must be softmax or sigmoid_focal, got {kind!r}")
     logits = _checked_logits(pred_logits, 2 if kind == "softmax" else 1)
@@ -293,7 +293,7 @@ def _checked_classes(pred_logits: Array, target_labels: Array, kind: Kind) -> tu
     wrong = ~((labels >= 0) & (labels < num_classes) & (labels == np.floor(labels)))
     if wrong.any():
         raise ValueError(f"target_labels must be whole numbers in 0..{num_classes - 1}, got {labels[wrong][0]:g}")
-    return logits, labels.astype(np.int64), num_classes
+    return logits, labels.astype(np.int64)
 
 
 def _checked_logits(pred_logits: Array, least: int) -> Floats:

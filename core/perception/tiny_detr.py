@@ -142,6 +142,10 @@ class TinyDetr(nn.Module):
         self.box_head = nn.Sequential(
             nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 4)
         )
+        for part in (self.encoder, self.decoder):  # as the reference: wide enough for attention to differ from place to place
+            for weight in part.parameters():
+                if weight.ndim > 1:
+                    nn.init.xavier_uniform_(weight)
 
     def forward(self, images: Tensor) -> TinyDetrOutput:
         """(B, 3, S, S) from `network_input` -> predictions and attentions. S a multiple of 8, 96 in training."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import numpy as np
 import torch
@@ -128,7 +128,7 @@ def average_precision(detections, targets, c, threshold, points=None):
     if points is not None:
         return math.fsum(best_from(r) for r in points) / len(points)
     steps = sorted({0.0, *(r for r, _ in curve)})
-    return math.fsum((b - a) * best_from(b) for a, b in zip(steps, steps[1:], strict=False))
+    return math.fsum((b - a) * best_from(b) for a, b in pairwise(steps))
 
 
 def tiny_detr(w, x, position, heads=4, layers=(1, 3)):

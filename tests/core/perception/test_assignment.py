@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -98,14 +99,14 @@ def test_totals_are_those_of_all_permutations(receipt):
         receipt(assignment_steps, "gap", last.gap, 0.0, reference=reference)
         receipt(optimal_matching, "total", optimal_matching(cost).total, best, reference=reference)
         greedy = greedy_matching(cost)
-        pairs = oracle.greedy(cost.tolist())
-        receipt(greedy_matching, "total", greedy.total, math.fsum(cost[i, j] for i, j in pairs), reference="search of all pairs left")  # fmt: skip
+        by_hand = math.fsum(cost[i, j] for i, j in oracle.greedy(cost.tolist()))
+        receipt(greedy_matching, "total", greedy.total, by_hand, reference="search of all pairs left")
         alone = cheapest_row_matching(cost)
         receipt(cheapest_row_matching, "total", alone.total, math.fsum(map(min, cost.T)), reference="least of each column")  # fmt: skip
         score = score_matching(cost, greedy.picks)
-        receipt(score_matching, "total", score.matching.total, math.fsum(cost[i, j] for i, j in pairs), reference=reference)  # fmt: skip
+        receipt(score_matching, "total", score.matching.total, by_hand, reference=reference)
         receipt(score_matching, "optimum", score.optimum, best, reference=reference)
-        receipt(score_matching, "excess", score.excess, math.fsum(cost[i, j] for i, j in pairs) - best, reference=reference)  # fmt: skip
+        receipt(score_matching, "excess", score.excess, by_hand - best, reference=reference)
 
 
 @given(cost=costs)
@@ -118,7 +119,7 @@ def test_every_step_proves_itself(cost):
     assert [s.kind for s in steps].count("augment") == searchers
     assert len(steps) == 1 + sum(s.kind != "start" for s in steps)
     entered = 0
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in pairwise(steps):
         entered += step.kind == "augment"
         assert step.entered == entered
         assert step.least_slack >= -1e-12

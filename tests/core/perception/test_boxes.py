@@ -138,7 +138,7 @@ def test_mistaken_boxes_are_named(boxes, words):
 
 
 def test_other_mistakes_are_named():
-    with pytest.raises(ValueError, match="w and h of 0 or more, got .* in box 0"):
+    with pytest.raises(ValueError, match=r"w and h of 0 or more, got .* in box 0"):
         cxcywh_to_xyxy([[0, 0, 1, -1]])
     with pytest.raises(ValueError, match="boxes_xyxy must have x1"):
         xyxy_to_cxcywh([[1, 0, 0, 0]])
@@ -146,5 +146,5 @@ def test_other_mistakes_are_named():
         as_boxes([["a"] * 4], name="boxes")
     with pytest.raises(TypeError, match="real numbers"):
         as_floats(np.zeros(2, complex), name="x")
-    with pytest.raises(TypeError, match="real numbers, got torch.complex64"):
+    with pytest.raises(TypeError, match=r"real numbers, got torch\.complex64"):
         as_floats(torch.zeros(2, dtype=torch.complex64), name="x")
