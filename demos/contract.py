@@ -56,7 +56,9 @@ class Demo(Generic[C, R]):
     charts: Mapping[str, Callable[[R, Text], go.Figure]] = field(
         default_factory=dict
     )  # drawn while their section is open
-    drawing: Callable[[str, Mapping[str, Any]], str] | None = None  # (one of `draws`, control values) -> control to fill
+    drawing: Callable[[str, Mapping[str, Any]], str] | None = (
+        None  # (one of `draws`, control values) -> control to fill
+    )
     draws: tuple[str, ...] = ("box", "paint")  # what can be made on the stage: box, paint, boxes, cells
 
     @property

@@ -44,7 +44,7 @@ class BoxEditor {
   }
   tell() {
     const i = this.item(), n = v => String(Math.round(v));
-    const words = i ? fill(this.stage.text.box_said, { set: i.set.label, id: i.id, label: this.tools.classes[i.cls] || '', x0: n(i.box[0]), y0: n(i.box[1]), x1: n(i.box[2]), y1: n(i.box[3]) }) : this.adding ? this.stage.text.box_draw : this.stage.text.box_hint;
+    const words = i ? fill(this.stage.text.box_said, { set: i.set.label, id: i.id, kind: this.tools.classes[i.cls] || '', x0: n(i.box[0]), y0: n(i.box[1]), x1: n(i.box[2]), y1: n(i.box[3]) }) : this.adding ? this.stage.text.box_draw : this.stage.text.box_hint;
     if (this.said.textContent !== words) this.said.textContent = words;
   }
   position(e) {

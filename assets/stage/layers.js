@@ -23,7 +23,7 @@ class PicturePane {
     this.scale = area > 2.1e6 ? Math.sqrt(2.1e6 / area) : Math.max(1, Math.floor(640 / Math.max(pane.width, pane.height)));
     const W = Math.round(pane.width * this.scale), H = Math.round(pane.height * this.scale);
     this.canvas = el('canvas', { width: W, height: H, class: 'gb-raster' });
-    this.svg = sv('svg', { viewBox: `0 0 ${pane.width} ${pane.height}`, class: 'gb-vector', 'aria-hidden': 'true', preserveAspectRatio: 'none' });
+    this.svg = sv('svg', { viewBox: `0 0 ${pane.width} ${pane.height}`, class: pane.layers.some(l => l.type === 'picture' || l.type === 'labels') ? 'gb-vector' : 'gb-vector gb-plain', 'aria-hidden': 'true', preserveAspectRatio: 'none' });
     this.tip = el('output', { class: 'gb-tip', 'aria-live': 'off' });
     this.holder = el('div', { class: 'gb-picture', style: `aspect-ratio:${pane.width}/${pane.height};--gb-ratio:${pane.width / pane.height}` }, this.canvas, this.svg);
     this.state = Object.fromEntries(pane.layers.map(l => [l.key, { visible: l.visible !== false, opacity: l.opacity ?? 1, view: l.view || (l.views && l.views[0].key) }]));
@@ -116,7 +116,7 @@ class PicturePane {
     }
     this.holder.dataset.lit = lit;
   }
-  vector(layer, step) { return drawVector(layer, step, (x, y) => [x, y], this.pane.width / 400); }
+  vector(layer, step) { return drawVector(layer, step, (x, y) => [x, y], this.pane.width / 400, [this.pane.width, this.pane.height]); }
   controls() {
     const rows = this.pane.layers.map(layer => {
       const state = this.state[layer.key], id = fresh('gb-layer'), redraw = () => { this.draw(); this.stage.remember(); };
@@ -150,8 +150,8 @@ class PicturePane {
   }
 }
 
-/* Vector layers; `map` takes the pane's coordinates to the SVG's, `unit` is one screen pixel's worth. */
-function drawVector(layer, step, map, unit) {
+/* Vector layers; `map` takes the pane's coordinates to the SVG's, `unit` is one screen pixel's worth, `edge` where a picture ends. */
+function drawVector(layer, step, map, unit, edge) {
   const color = i => colorOf(layer.colors && layer.colors.length ? layer.colors[i % layer.colors.length] : ''), out = [];
   if (layer.type === 'boxes') {
     const b = at(layer.xyxy, step, 2);
@@ -159,7 +159,8 @@ function drawVector(layer, step, map, unit) {
       const [x0, y0] = map(b[4 * i], b[4 * i + 1]), [x1, y1] = map(b[4 * i + 2], b[4 * i + 3]);
       if (!Number.isFinite(x0 + y0 + x1 + y1)) continue;
       out.push(sv('rect', { x: Math.min(x0, x1), y: Math.min(y0, y1), width: Math.abs(x1 - x0), height: Math.abs(y1 - y0), fill: 'none', stroke: color(i), 'stroke-width': 2, 'vector-effect': 'non-scaling-stroke', 'stroke-dasharray': layer.dashed ? '6 4' : undefined }));
-      if (layer.names[i]) out.push(sv('text', { x: Math.min(x0, x1), y: Math.min(y0, y1) - 3 * unit, 'font-size': 10 * unit, fill: color(i), text: layer.names[i] }));
+      const size = 11 * unit, low = Math.max(y0, y1) + size, high = Math.min(y0, y1) - 3 * unit, [, bottom] = edge || [0, Infinity];
+      if (layer.names[i]) out.push(sv('text', { x: Math.min(x0, x1) + 2 * unit, y: layer.names_at === 'bottom' ? (low + 2 * unit > bottom ? Math.max(y0, y1) - 3 * unit : low) : high < size ? Math.min(y0, y1) + size : high, 'font-size': size, class: 'gb-halo', text: layer.names[i] }));
     }
   } else if (layer.type === 'points') {
     const p = at(layer.xy, step, 2);
@@ -167,7 +168,7 @@ function drawVector(layer, step, map, unit) {
       const [x, y] = map(p[2 * i], p[2 * i + 1]);
       if (!Number.isFinite(x + y)) continue;
       if (layer.radius) out.push(sv('circle', { cx: x, cy: y, r: layer.radius * unit, fill: color(i), stroke: '#fff', 'stroke-width': 1, 'vector-effect': 'non-scaling-stroke' }));
-      if (layer.names[i]) out.push(sv('text', { x: x + (layer.radius ? (layer.radius + 2) * unit : 0), y: y + 3 * unit, 'font-size': 11 * unit, class: 'gb-halo', fill: color(i), 'text-anchor': layer.radius ? 'start' : 'middle', text: layer.names[i] }));
+      if (layer.names[i]) out.push(sv('text', { x: x + (layer.radius ? (layer.radius + 2) * unit : 0) * (layer.names_at === 'left' ? -1 : 1), y: y + 3 * unit, 'font-size': 11 * unit, class: 'gb-halo', fill: color(i), 'text-anchor': !layer.radius ? 'middle' : layer.names_at === 'left' ? 'end' : 'start', text: layer.names[i] }));
     }
   } else if (layer.type === 'paths') {
     const [n, v] = layer.xy.shape;

@@ -17,7 +17,7 @@ class NumbersPanel {
     this.rows.forEach((row, i) => {
       const n = numbers[i];
       row.value.textContent = n.text;
-      const share = typeof n.raw === 'number' && n.raw >= 0 && n.raw <= 1 && !/px|%/.test(n.text);
+      const share = n.gauge && typeof n.raw === 'number' && n.raw >= 0 && n.raw <= 1 && !/px|%/.test(n.text);
       row.bar.style.width = share ? `${n.raw * 100}%` : '0';
     });
   }

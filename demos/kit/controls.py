@@ -117,7 +117,9 @@ def _checked(item: Field[Any], value: Any) -> Any:
         return tuple(paths)
     if spec.kind == "marks":
         if not isinstance(value, str) or not re.fullmatch(rf"[a-z0-9._]{{0,{MAX_MARKS}}}", value):
-            raise ControlError(f"{item.name} must be at most {MAX_MARKS} of the characters a-z 0-9 . _, got {_shown(value)}")
+            raise ControlError(
+                f"{item.name} must be at most {MAX_MARKS} of the characters a-z 0-9 . _, got {_shown(value)}"
+            )
         return value
     if not isinstance(value, str) or len(value) > MAX_DRAWN:
         raise ControlError(f"{item.name} must be a drawing of at most {MAX_DRAWN} characters")

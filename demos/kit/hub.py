@@ -132,9 +132,7 @@ def host_and_port() -> tuple[str, int]:
 
 def switched_off() -> str:
     """Name of the switch that forbids the network, or ""."""
-    return next(
-        (n for n in ("GLASSBOX_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(n, "").strip().upper() in ON), ""
-    )
+    return next((n for n in ("GLASSBOX_OFFLINE", "HF_HUB_OFFLINE") if os.environ.get(n, "").strip().upper() in ON), "")
 
 
 def stored(model: HubModel) -> Path | None:

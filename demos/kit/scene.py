@@ -78,6 +78,7 @@ class Boxes:
     colors: tuple[str, ...] = ()  # role or #RRGGBB, one a box or one for all
     dashed: bool = False
     visible: bool = True
+    names_at: Literal["top", "bottom"] = "top"  # left edge of the box; two sets of boxes keep out of each other's way
     type: str = "boxes"
 
 
@@ -90,6 +91,7 @@ class Points:
     colors: tuple[str, ...] = ()
     radius: float = 4.0  # screen pixels
     visible: bool = True
+    names_at: Literal["right", "left"] = "right"
     type: str = "points"
 
 

@@ -133,6 +133,7 @@ def number_entry(number: Number, text: Text) -> dict[str, Any]:
         "filled": number.filled,
         "convention": "; ".join(text("conventions", part) for part in number.convention.split(".") if part),
         "kind": number.kind,
+        "gauge": number.gauge,
         "source": f"{number.source.__module__}.{number.source.__qualname__}",
         "where": where(number.source),
         "receipt": receipt["comparisons"] if receipt else [],

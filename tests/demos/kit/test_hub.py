@@ -150,7 +150,11 @@ def test_a_download_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("endpoint", "expected"),
-    [("", ("huggingface.co", 443)), ("http://mirror.example:8080/x", ("mirror.example", 8080)), ("http://m", ("m", 80))],
+    [
+        ("", ("huggingface.co", 443)),
+        ("http://mirror.example:8080/x", ("mirror.example", 8080)),
+        ("http://m", ("m", 80)),
+    ],
 )
 def test_mirrors_are_honoured(monkeypatch: pytest.MonkeyPatch, endpoint: str, expected: tuple[str, int]) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)
