@@ -39,7 +39,7 @@ def resized_shape(height: int, width: int, *, shortest: int = 800, longest: int 
     if min(height, width, shortest, longest) < 1:
         raise ValueError(f"sizes must be at least 1 px, got {height}×{width}, {shortest}, {longest}")
     low, high = min(height, width), max(height, width)
-    size = shortest if high / low * shortest <= longest else round(longest * low / high)
+    size = shortest if high / low * shortest <= longest else max(1, round(longest * low / high))
     other = int(size * high / low)
     return (size, other) if height <= width else (other, size)
 
