@@ -8,6 +8,7 @@ Training scenes have seeds from 1,000,000 on: every scene below is unseen.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import platform
@@ -144,6 +145,7 @@ def main() -> None:
         "seed": SEED,
         "parameters": sum(v.numel() for v in weights.values()),
         "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "training": {"scenes": scenes, "first_seed": FIRST_TRAINING_SEED, "steps": steps, "batch": BATCH},
         "eos_coefficient": EOS,
         "held_out": {"first_seed": HELD_OUT.start, "scenes": len(HELD_OUT), **{k: round(v, 4) for k, v in result.items()}},

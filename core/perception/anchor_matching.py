@@ -84,12 +84,17 @@ def anchor_assignment(
     if not 0 <= background_iou <= foreground_iou <= 1:
         raise ValueError(f"needs 0 <= background_iou <= foreground_iou <= 1, got {background_iou}, {foreground_iou}")
     iou = box_iou(boxes_xyxy, target_boxes_xyxy)  # (N, G)
-    count, goals = iou.shape
+    count, goals = len(iou), iou.shape[-1]
     if not goals:
         return AnchorAssignment(
-            iou, np.zeros(count), np.full(count, BACKGROUND), np.zeros(count, np.bool_), np.zeros(0, np.int64)
+            iou,
+            np.zeros(count),
+            np.full(count, BACKGROUND, np.int64),
+            np.zeros(count, np.bool_),
+            np.zeros(0, np.int64),
         )
-    nearest, best = iou.argmax(axis=1), iou.max(axis=1)
+    nearest: Ints = np.argmax(iou, axis=1)
+    best: Floats = np.max(iou, axis=1)
     target_idx = np.where(best >= foreground_iou, nearest, np.where(best < background_iou, BACKGROUND, BETWEEN))
     rescued = np.zeros(count, np.bool_)
     if allow_low_quality and count:
@@ -151,13 +156,13 @@ def _suppression_steps(iou: Floats, order: Ints, threshold: float) -> Iterator[S
     suppressed_by, seen = np.full(len(iou), -1), np.zeros(len(iou), np.bool_)
 
     def step(box: int, keeper: int, overlap: float) -> SuppressionStep:
-        return SuppressionStep(box, keeper, overlap, np.array(kept, np.int64), suppressed_by.copy(), seen.copy())
+        return SuppressionStep(box, keeper, overlap, np.array(kept, np.int64), np.array(suppressed_by), np.array(seen))
 
     yield step(-1, -1, 0.0)
     for box in order.tolist():
         overlaps = iou[box, kept]
         over = np.flatnonzero(overlaps > threshold)
-        keeper = kept[over[0]] if over.size else -1
+        keeper = kept[int(over[0])] if over.size else -1
         overlap = float(overlaps[over[0]]) if over.size else float(overlaps.max(initial=0.0))
         seen[box] = True
         if keeper < 0:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -270,7 +270,7 @@ def assignment_steps(cost: Array) -> Iterator[AssignmentStep]:
     >>> print(last.row_idx, last.col_idx, last.assigned_cost, last.row_potential, last.col_potential)
     [0 1 2] [1 0 2] 5.0 [3. 2. 2.] [ 0. -2.  0.]
     """
-    matrix = as_cost(cost).copy()
+    matrix = np.array(as_cost(cost))
     matrix.setflags(write=False)
     _solved(matrix)
     return _steps(matrix)
@@ -278,11 +278,11 @@ def assignment_steps(cost: Array) -> Iterator[AssignmentStep]:
 
 def _steps(cost: Floats) -> Iterator[AssignmentStep]:
     by_columns = cost.shape[1] < cost.shape[0]
-    c = cost.T if by_columns else cost  # (S, T)
-    s, t = c.shape
+    c: Floats = np.transpose(cost) if by_columns else cost  # (S, T)
+    s, t = min(cost.shape), max(cost.shape)
     u, v = np.zeros(s), np.zeros(t)
     partner = np.full(s, -1)  # (S,) of each searcher
-    holder = np.full(t, -1)  # (T,) searcher that each other member is paired with
+    holder = [-1] * t  # (T,) searcher that each other member is paired with
     way_cost, way_from = np.full(t, np.inf), np.full(t, -1)
     in_tree, taken = np.zeros(s, np.bool_), np.zeros(t, np.bool_)
 
@@ -309,14 +309,16 @@ def _steps(cost: Floats) -> Iterator[AssignmentStep]:
             searcher,
             reached,
             distance,
-            way_cost.copy(),
-            way_from.copy(),
-            *(x.copy() for x in (in_tree, taken)[turn]),
-            *(x.copy() for x in (price, v)[turn]),
+            np.array(way_cost),
+            np.array(way_from),
+            np.array(taken if by_columns else in_tree),
+            np.array(in_tree if by_columns else taken),
+            np.array(v if by_columns else price),
+            np.array(price if by_columns else v),
             rows[order],
             columns[order],
-            tuple(pair[turn] for pair in added),
-            tuple(pair[turn] for pair in removed),
+            _turned(added, by_columns),
+            _turned(removed, by_columns),
         )
 
     yield step("start")
@@ -333,9 +335,9 @@ def _steps(cost: Floats) -> Iterator[AssignmentStep]:
             way_cost[here[better]] = through[better]
             way_from[here[better]] = searcher
             at, nearest = -1, float("inf")
-            for place, member in enumerate(remaining):
-                if way_cost[member] < nearest or (way_cost[member] == nearest and holder[member] < 0):
-                    at, nearest = place, float(way_cost[member])
+            for place, (member, way) in enumerate(zip(remaining, way_cost[here].tolist(), strict=True)):
+                if way < nearest or (way == nearest and holder[member] < 0):
+                    at, nearest = place, way
             member = remaining[at]
             taken[member] = True
             remaining[at] = remaining[-1]
@@ -343,10 +345,10 @@ def _steps(cost: Floats) -> Iterator[AssignmentStep]:
             yield step("scan", root, searcher, member, nearest)
             if holder[member] < 0:
                 break
-            searcher = int(holder[member])
+            searcher = holder[member]
 
         # new potentials: tree members move so that the whole way has slack 0
-        others = in_tree.copy()
+        others = np.array(in_tree)
         others[root] = False
         u[root] += nearest
         u[others] += nearest - way_cost[partner[others]]
@@ -365,19 +367,24 @@ def _steps(cost: Floats) -> Iterator[AssignmentStep]:
         yield step("augment", root, -1, free, nearest, tuple(added), tuple(removed))
 
 
-def _solved(matrix: Floats) -> tuple[Ints, Ints]:
-    from scipy.optimize import linear_sum_assignment
+def _turned(pairs: Pairs, by_columns: bool) -> Pairs:
+    return tuple((b, a) if by_columns else (a, b) for a, b in pairs)
 
+
+def _solved(matrix: Floats) -> tuple[Ints, Ints]:
+    from scipy.optimize import linear_sum_assignment  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
+    solve = cast(Any, linear_sum_assignment)
     try:
-        rows, columns = linear_sum_assignment(matrix)
+        pair: tuple[Ints, Ints] = solve(matrix)
     except ValueError as error:
         raise ValueError("cost must allow a complete matching, but the forbidden pairs (inf) leave none") from error
-    return rows.astype(np.int64), columns.astype(np.int64)
+    return pair[0].astype(np.int64), pair[1].astype(np.int64)
 
 
 def _matching(matrix: Floats, picks: Sequence[tuple[int, int]]) -> Matching:
-    pairs = np.array(picks, np.int64).reshape(-1, 2)
-    rows, columns = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].T
+    ordered = sorted(picks)
+    rows, columns = (np.array([pair[side] for pair in ordered], np.int64) for side in (0, 1))
     return Matching(
         rows, columns, tuple(picks), float(matrix[rows, columns].sum()), _more_than_once(rows), _more_than_once(columns)
     )

@@ -119,6 +119,6 @@ def perturbed_predictions(
 
 def _cut(boxes: Floats) -> Floats:
     """cxcywh cut to the image."""
-    low = np.clip(boxes[:, :2] - boxes[:, 2:] / 2, 0, 1)
-    high = np.clip(boxes[:, :2] + boxes[:, 2:] / 2, 0, 1)
+    low: Floats = np.minimum(np.maximum(boxes[:, :2] - boxes[:, 2:] / 2, 0), 1)
+    high: Floats = np.minimum(np.maximum(boxes[:, :2] + boxes[:, 2:] / 2, 0), 1)
     return np.concatenate([(low + high) / 2, high - low], axis=1)

@@ -21,6 +21,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Array: TypeAlias = "npt.ArrayLike | Tensor"
 
 LARGEST = 1e150  # a coordinate whose square is still a float
+LEAST = 5e-324  # the smallest number above 0
+PART = 1 << 14  # pairs that are computed together
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def as_boxes(boxes: Array, *, name: str) -> Floats:
     """
     array = as_floats(boxes, name=name)
     if array.ndim == 1 and not array.size:
-        array = array.reshape(0, 4)
+        return np.zeros((0, 4))
     if array.ndim != 2 or array.shape[1] != 4:
         raise ValueError(f"{name} must have shape (N, 4), got {array.shape}")
     wrong = ~(np.abs(array) <= LARGEST)
@@ -162,19 +164,11 @@ def box_overlap(boxes1_xyxy: Array, boxes2_xyxy: Array) -> BoxOverlap:
     1.0 7.0 9.0 -0.0794
     """
     first, second = _ordered(boxes1_xyxy, "boxes1_xyxy"), _ordered(boxes2_xyxy, "boxes2_xyxy")
-    inner, union = _intersection_and_union(first, second)
-    # one coordinate at a time: (N, M) arrays stay in the cache where an (N, M, 2) one does not
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = first.T[:, :, None], second.T[:, None, :]
-    hull = np.maximum(ax1, bx1)  # (N, M)
-    hull -= np.minimum(ax0, bx0)
-    height = np.maximum(ay1, by1)
-    height -= np.minimum(ay0, by0)
-    hull *= height
-    iou = _ratio(inner, union)
-    giou = hull - union
-    giou = _ratio(giou, hull)
-    np.subtract(iou, giou, out=giou)
-    return BoxOverlap(inner, union, hull, iou, giou)
+    out = BoxOverlap(*(np.empty((len(first), len(second))) for _ in range(5)))
+    for part in _parts(len(first), len(second)):
+        out.intersection[part], out.union[part], out.hull[part] = areas = _areas(first[part], second)
+        out.iou[part], out.giou[part] = _ratios(*areas)
+    return out
 
 
 def box_iou(boxes1_xyxy: Array, boxes2_xyxy: Array) -> Floats:
@@ -194,8 +188,7 @@ def box_iou(boxes1_xyxy: Array, boxes2_xyxy: Array) -> Floats:
     >>> print(box_iou([[0, 0, 2, 2]], [[1, 0, 3, 2], [5, 5, 6, 6]]).round(4))
     [[0.3333 0.    ]]
     """
-    first, second = _ordered(boxes1_xyxy, "boxes1_xyxy"), _ordered(boxes2_xyxy, "boxes2_xyxy")
-    return _ratio(*_intersection_and_union(first, second))
+    return _table(boxes1_xyxy, boxes2_xyxy, 0)
 
 
 def generalized_box_iou(boxes1_xyxy: Array, boxes2_xyxy: Array) -> Floats:
@@ -215,7 +208,7 @@ def generalized_box_iou(boxes1_xyxy: Array, boxes2_xyxy: Array) -> Floats:
     >>> print(generalized_box_iou([[0, 0, 1, 1]], [[0, 0, 1, 1], [1, 0, 2, 1], [3, 0, 4, 1]]))
     [[ 1.   0.  -0.5]]
     """
-    return box_overlap(boxes1_xyxy, boxes2_xyxy).giou
+    return _table(boxes1_xyxy, boxes2_xyxy, 1)
 
 
 def _ordered(boxes: Array, name: str) -> Floats:
@@ -227,20 +220,44 @@ def _ordered(boxes: Array, name: str) -> Floats:
     return array
 
 
-def _intersection_and_union(first: Floats, second: Floats) -> tuple[Floats, Floats]:
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = first.T[:, :, None], second.T[:, None, :]
-    inner = np.minimum(ax1, bx1)  # (N, M)
-    inner -= np.maximum(ax0, bx0)
-    np.maximum(inner, 0, out=inner)
-    height = np.minimum(ay1, by1)
-    height -= np.maximum(ay0, by0)
-    np.maximum(height, 0, out=height)
-    inner *= height
-    union = (ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0)
+def _parts(rows: int, columns: int) -> list[slice]:
+    """Rows in parts whose tables stay in the cache."""
+    step = max(1, PART // max(1, columns))
+    return [slice(start, start + step) for start in range(0, rows, step)]
+
+
+def _table(boxes1_xyxy: Array, boxes2_xyxy: Array, which: int) -> Floats:
+    """(N, M) IoU (0) or GIoU (1)."""
+    first, second = _ordered(boxes1_xyxy, "boxes1_xyxy"), _ordered(boxes2_xyxy, "boxes2_xyxy")
+    out = np.empty((len(first), len(second)))
+    for part in _parts(*out.shape):
+        out[part] = _ratios(*_areas(first[part], second))[which]
+    return out
+
+
+def _areas(first: Floats, second: Floats) -> tuple[Floats, Floats, Floats]:
+    """(n, M) intersection, union and hull. Coordinates come first, in memory too: loops run over boxes, not over x and y."""
+    a: Floats = np.ascontiguousarray(np.transpose(first))[:, :, None]  # (4, n, 1)
+    b: Floats = np.ascontiguousarray(np.transpose(second))[:, None, :]  # (4, 1, M)
+    sides = np.minimum(a[2:], b[2:])  # (2, n, M)
+    sides -= np.maximum(a[:2], b[:2])
+    np.maximum(sides, 0, out=sides)
+    inner = sides[0] * sides[1]
+    np.maximum(a[2:], b[2:], out=sides)
+    sides -= np.minimum(a[:2], b[:2])
+    hull = sides[0] * sides[1]
+    union = _area(first)[:, None] + _area(second)[None]
     union -= inner
-    return inner, union
+    return inner, union, hull
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """part / whole, 0 where the whole is 0."""
-    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+def _area(boxes: Floats) -> Floats:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def _ratios(inner: Floats, union: Floats, hull: Floats) -> tuple[Floats, Floats]:
+    """(n, M) IoU and GIoU. Where a divisor is 0, so is what it divides."""
+    iou, giou = inner / np.maximum(union, LEAST), hull - union
+    giou /= np.maximum(hull, LEAST)
+    np.subtract(iou, giou, out=giou)
+    return iou, giou

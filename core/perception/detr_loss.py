@@ -33,7 +33,9 @@ class LayerLoss:
     matches: tuple[MatchResult, ...]  # B matchings
     target_classes: Tensor  # (B, Q) int64 class that each query should say; K for ∅
     class_weight: Tensor  # (B, Q) w: 1 for matched queries, eos_coefficient for ∅; all 1 for the focal kind
-    query_class: Tensor  # (B, Q) −log p of the class it should say; or the focal loss summed over K classes. Not weighted
+    query_class: (
+        Tensor  # (B, Q) −log p of the class it should say; or the focal loss summed over K classes. Not weighted
+    )
     class_normalizer: Tensor  # () what Σ w · query_class is divided by: Σ w, or for the focal kind num_boxes
     batch_idx: Tensor  # (n,) image of each matched pair
     query_idx: Tensor  # (n,) query of each matched pair
@@ -164,9 +166,7 @@ def set_loss(
         _layer_loss(logits, boxes, targets, kind, eos_coefficient, weights, costs, alpha, gamma)
         for logits, boxes in zip(pred_logits, pred_boxes, strict=True)
     )
-    return SetLoss(
-        kind, float(eos_coefficient), weights, layers, torch.stack([layer.total for layer in layers]).sum()
-    )
+    return SetLoss(kind, float(eos_coefficient), weights, layers, torch.stack([layer.total for layer in layers]).sum())
 
 
 def _layer_loss(
@@ -195,13 +195,13 @@ def _layer_loss(
     )
     device, empty = logits.device, logits.shape[-1] - (kind == "softmax")
     batch_idx = torch.cat([torch.full((m.query_idx.size,), b) for b, m in enumerate(matches)]).long().to(device)
-    query_idx = torch.cat([torch.from_numpy(m.query_idx) for m in matches]).to(device)
-    target_idx = torch.cat([torch.from_numpy(m.target_idx) for m in matches]).to(device)
+    query_idx = torch.cat([torch.as_tensor(m.query_idx) for m in matches]).to(device)
+    target_idx = torch.cat([torch.as_tensor(m.target_idx) for m in matches]).to(device)
 
     wanted = torch.full(logits.shape[:2], empty, dtype=torch.int64, device=device)  # (B, Q)
-    labels = [torch.from_numpy(m.target_labels[m.target_idx]) for m in matches]
+    labels = [torch.as_tensor(m.target_labels[m.target_idx]) for m in matches]
     wanted[batch_idx, query_idx] = torch.cat(labels).to(device)
-    goals = torch.cat([torch.from_numpy(m.target_boxes[m.target_idx]) for m in matches]).to(boxes)  # (n, 4)
+    goals = torch.cat([torch.as_tensor(m.target_boxes[m.target_idx]) for m in matches]).to(boxes)  # (n, 4)
     num_boxes = float(max(1, sum(m.target_labels.size for m in matches)))
 
     if kind == "softmax":

@@ -136,8 +136,8 @@ def match(
         negative = (1 - alpha) * p**gamma * -np.log(1 - p + TINY)
         class_cost = positive - negative
     bbox_cost = np.zeros_like(p)
-    for mine, theirs in zip(boxes.T, goals.T, strict=True):  # one coordinate at a time: no (Q, G, 4) array
-        bbox_cost += np.abs(mine[:, None] - theirs[None])
+    for k in range(4):  # one coordinate at a time: no (Q, G, 4) array
+        bbox_cost += np.abs(boxes[:, k, None] - goals[None, :, k])
     overlap = box_overlap(cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(goals))
     giou_cost = -overlap.giou
     total = weights[0] * class_cost + weights[1] * bbox_cost + weights[2] * giou_cost
@@ -180,7 +180,7 @@ def sigmoid_logits(pred_logits: Array) -> Floats:
     """
     logits = _checked_logits(pred_logits, 2)
     others = np.full(logits[:, :-1].shape, -np.inf)
-    for c in range(others.shape[1]):
+    for c in range(logits.shape[1] - 1):
         rest = np.delete(logits, c, axis=1)
         top = rest.max(axis=1)
         others[:, c] = top + np.log(np.exp(rest - top[:, None]).sum(axis=1))

@@ -7,7 +7,7 @@ Notation: positions and lengths are shares of the picture's side, x to the right
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -135,11 +135,12 @@ def _fits(shape: Shape, box: Floats, shapes: list[Shape], corners: Floats) -> bo
 def _drawn(shapes: list[Shape], side: int, rng: np.random.Generator) -> Image:
     ramp = np.linspace(0, 1, side, dtype=np.float32)
     first, across, down = (rng.uniform(a, b, 3).astype(np.float32) for a, b in ((25, 150), (-70, 70), (-70, 70)))
-    picture = (first + ramp[None, :, None] * across) + ramp[:, None, None] * down  # (S, S, 3)
-    canvas: Image = np.clip(picture, 0, 255, out=picture).astype(np.uint8)
+    picture: Any = (first + ramp[None, :, None] * across) + ramp[:, None, None] * down  # (S, S, 3)
+    canvas = _bytes(picture)
     one = side * (1 << SHARPNESS)
     for shape in shapes:
-        shade = tuple(int(c) for c in np.clip(np.array(shape.color) + rng.integers(-20, 21, 3), 0, 255))
+        shift: list[int] = rng.integers(-20, 21, 3).tolist()
+        shade = tuple(min(max(c + s, 0), 255) for c, s in zip(shape.color, shift, strict=True))
         if shape.label == 0:
             middle = tuple(round(p * one - (1 << SHARPNESS) / 2) for p in shape.center)
             cv2.circle(canvas, middle, round(shape.radius * one), shade, cv2.FILLED, cv2.LINE_AA, SHARPNESS)
@@ -147,5 +148,10 @@ def _drawn(shapes: list[Shape], side: int, rng: np.random.Generator) -> Image:
             points = np.rint(_corners(shape) * one - (1 << SHARPNESS) / 2).astype(np.int32)
             cv2.fillPoly(canvas, [points], shade, cv2.LINE_AA, SHARPNESS)
     noise = rng.standard_normal((side, side, 1), np.float32) * np.float32(rng.uniform(2, 14))
-    noisy = canvas + noise
-    return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
+    return _bytes(canvas + noise)
+
+
+def _bytes(values: npt.NDArray[np.float32]) -> Image:
+    np.minimum(values, 255, out=values)
+    np.maximum(values, 0, out=values)
+    return values.astype(np.uint8)

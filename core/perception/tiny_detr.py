@@ -142,7 +142,10 @@ class TinyDetr(nn.Module):
         self.box_head = nn.Sequential(
             nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 4)
         )
-        for part in (self.encoder, self.decoder):  # as the reference: wide enough for attention to differ from place to place
+        for part in (
+            self.encoder,
+            self.decoder,
+        ):  # as the reference: wide enough for attention to differ from place to place
             for weight in part.parameters():
                 if weight.ndim > 1:
                     nn.init.xavier_uniform_(weight)
@@ -232,7 +235,7 @@ def network_input(image: npt.NDArray[np.uint8]) -> Tensor:
         raise ValueError(f"image must have shape (H, W, 3), got {image.shape}")
     method = cv2.INTER_AREA if min(image.shape[:2]) >= SIDE else cv2.INTER_LINEAR
     small = cv2.resize(np.ascontiguousarray(image), (SIDE, SIDE), interpolation=method)
-    return torch.from_numpy(small).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return torch.as_tensor(small).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def load_tiny_detr(weights: Mapping[str, Tensor]) -> TinyDetr:
@@ -305,11 +308,11 @@ def attention_views(weights: Tensor, size: tuple[int, int], *, row: int, column:
     [[0.25 0.75]] [[0.25 0.5 ]]
     """
     height, width = size
-    mean = weights.detach().double()
-    mean = (mean.mean(0) if mean.ndim == 3 else mean).cpu().numpy()
+    heads = weights.detach().double()
+    mean: npt.NDArray[np.float64] = (heads.mean(0) if heads.ndim == 3 else heads).cpu().numpy()
     if mean.shape != (height * width, height * width):
         raise ValueError(f"weights must be (h, {height * width}, {height * width}), got {tuple(weights.shape)}")
     if not (0 <= row < height and 0 <= column < width):
         raise ValueError(f"the place must lie in a {height}×{width} map, got row {row}, column {column}")
     place = row * width + column
-    return AttentionViews(mean[place].reshape(size), mean[:, place].reshape(size))
+    return AttentionViews(np.reshape(mean[place], size), np.reshape(mean[:, place], size))

@@ -56,11 +56,11 @@ def test_every_part_of_every_layer_is_transformers(kind, objects, receipt):
         receipt(set_loss, "loss_class", layer.loss_class, parts[0], reference="transformers")
         receipt(set_loss, "loss_bbox", layer.loss_bbox, parts[1], reference="transformers")
         receipt(set_loss, "loss_giou", layer.loss_giou, parts[2], reference="transformers")
-        receipt(set_loss, "layer_total", layer.total, weighted, reference="transformers")
+        receipt(set_loss, "layer_loss", layer.total, weighted, reference="transformers")
         if kind == "softmax":
             cardinality = float(expected["cardinality_error" + suffix])
             receipt(set_loss, "cardinality_error", layer.cardinality_error, cardinality, reference="transformers")
-    receipt(set_loss, "total", got.total, total, reference="transformers")
+    receipt(set_loss, "total_loss", got.total, total, reference="transformers")
     assert got.last is got.layers[-1]
 
 
@@ -105,7 +105,7 @@ def test_parts_per_query_are_those_of_scalar_formulas(receipt):
         receipt(set_loss, "query_class", layer.query_class, surprise, reference=reference)
         receipt(set_loss, "class_weight", layer.class_weight, weight, reference=reference)
         receipt(set_loss, "class_normalizer", layer.class_normalizer, weight.sum(), reference=reference)
-        receipt(set_loss, "query_class_share", layer.query_class_share, weight * surprise / weight.sum(), reference=reference)  # fmt: skip
+        receipt(set_loss, "query_share", layer.query_class_share, weight * surprise / weight.sum(), reference=reference)  # fmt: skip
         receipt(set_loss, "query_l1", layer.query_l1, costs[..., 0], reference=reference)
         receipt(set_loss, "query_giou", layer.query_giou, costs[..., 1], reference=reference)
         share = (weight * surprise)[np.isnan(costs[..., 0])].sum() / (weight * surprise).sum()

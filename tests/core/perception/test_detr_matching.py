@@ -52,6 +52,7 @@ def test_matching_and_total_are_transformers(kind, queries, targets, receipt):
     got = match(logits, boxes, labels, goals, cost_class=1.5, cost_bbox=4, cost_giou=3, kind=kind)
     assert got.query_idx.tolist() == rows.tolist()
     assert got.target_idx.tolist() == columns.tolist()
+    receipt(match, "matched", len(got.query_idx), len(rows), reference="transformers")
     expected = oracle.match_costs(logits, boxes, labels, goals, kind=kind)
     total = (1.5 * expected[0] + 4 * expected[1] + 3 * expected[2])[rows, columns].sum()
     receipt(match, "assigned_cost", got.assigned_cost, total, reference="transformers")
@@ -172,7 +173,7 @@ def test_softmax_detections_are_the_references_sorted(receipt):
     got = postprocess(logits, boxes, image_size=(30, 50))
     scores, labels = torch.from_numpy(logits).softmax(-1)[..., :-1].max(-1)
     order = scores.argsort(descending=True)
-    receipt(postprocess, "score", got.scores, scores[order], reference="torch")
+    receipt(postprocess, "kept_score", got.scores, scores[order], reference="torch")
     assert got.labels.tolist() == labels[order].tolist()
     assert got.query_idx.tolist() == order.tolist()
     x0, y0, x1, y1 = np.array([oracle.corners(b) for b in boxes[order.numpy()]]).T
@@ -184,7 +185,7 @@ def test_focal_detections_are_the_best_pairs(receipt):
     logits, boxes, *_ = random_image(np.random.default_rng(8), 12, 1)
     got = postprocess(logits, boxes, image_size=(30, 50), kind="sigmoid_focal", top_k=9)
     scores, index = torch.from_numpy(logits).sigmoid().flatten().topk(9)
-    receipt(postprocess, "score", got.scores, scores, reference="torch")
+    receipt(postprocess, "kept_score", got.scores, scores, reference="torch")
     assert got.query_idx.tolist() == (index // 5).tolist()
     assert got.labels.tolist() == (index % 5).tolist()
     assert postprocess(logits, boxes, image_size=(30, 50), kind="sigmoid_focal").scores.size == 60
@@ -209,7 +210,8 @@ def test_instability_counts_queries_whose_target_differs(receipt):
         pairs = [set(zip(m.query_idx.tolist(), m.target_idx.tolist(), strict=True)) for m in (before, after)]
         touched = {q for q, _ in pairs[0] ^ pairs[1]}
         got = matching_instability(before, after, 9)
-        receipt(matching_instability, "count", got.count, len(touched), reference="symmetric difference of the pairs")
+        for name in ("flips", "layer_flips"):
+            receipt(matching_instability, name, got.count, len(touched), reference="symmetric difference of the pairs")
         assert set(np.flatnonzero(got.changed).tolist()) == touched
         assert (got.previous_target == before.target_of_query).all()
         assert (got.current_target == after.target_of_query).all()
