@@ -158,7 +158,9 @@ function drawVector(layer, step, map, unit, edge) {
     for (let i = 0; i < b.shape[0]; i++) {
       const [x0, y0] = map(b[4 * i], b[4 * i + 1]), [x1, y1] = map(b[4 * i + 2], b[4 * i + 3]);
       if (!Number.isFinite(x0 + y0 + x1 + y1)) continue;
-      out.push(sv('rect', { x: Math.min(x0, x1), y: Math.min(y0, y1), width: Math.abs(x1 - x0), height: Math.abs(y1 - y0), fill: 'none', stroke: color(i), 'stroke-width': 2, 'vector-effect': 'non-scaling-stroke', 'stroke-dasharray': layer.dashed ? '6 4' : undefined }));
+      const frame = { x: Math.min(x0, x1), y: Math.min(y0, y1), width: Math.abs(x1 - x0), height: Math.abs(y1 - y0), fill: 'none', 'vector-effect': 'non-scaling-stroke' };
+      if (edge) out.push(sv('rect', { ...frame, stroke: '#fff', 'stroke-opacity': .45, 'stroke-width': 4 })); // seen on any picture
+      out.push(sv('rect', { ...frame, stroke: color(i), 'stroke-width': 2, 'stroke-dasharray': layer.dashed ? '6 4' : undefined }));
       const size = 11 * unit, low = Math.max(y0, y1) + size, high = Math.min(y0, y1) - 3 * unit, [, bottom] = edge || [0, Infinity];
       if (layer.names[i]) out.push(sv('text', { x: Math.min(x0, x1) + 2 * unit, y: layer.names_at === 'bottom' ? (low + 2 * unit > bottom ? Math.max(y0, y1) - 3 * unit : low) : high < size ? Math.min(y0, y1) + size : high, 'font-size': size, class: 'gb-halo', text: layer.names[i] }));
     }

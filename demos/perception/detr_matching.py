@@ -312,7 +312,17 @@ DEMO = Demo(
     presets={
         "start": Controls(),
         "greedy": Controls(source="trap", rule="greedy"),
-        "solver": Controls(lens="solver"),
+        "solver": Controls(
+            lens="solver",
+            predictor="noisy",
+            scene=33,
+            objects=5,
+            noise=1.0,
+            label_flips=0.5,
+            duplicates=1,
+            queries=7,
+            seed=4,
+        ),
         "duplicates": Controls(lens="nms", source="coffee", predictor="noisy", noise=0.0, duplicates=4, queries=10),
         "loss": Controls(lens="loss"),
         "attention": Controls(lens="attention"),

@@ -65,7 +65,7 @@ def show(result: Result, text: Text) -> DemoView:
         captions=captions,
         step_names=step_names,
         step=first,
-        tools=_tools(result, names, text) if problem.image is not None else None,
+        tools=_tools(result, names, text) if problem.image is not None and result.looks is None else None,
         notes=tuple(notes),
     )
     made_of_boxes = problem.cost is None
@@ -220,7 +220,7 @@ def _shade(values: np.ndarray) -> np.ndarray:
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
     scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return np.nan_to_num(np.clip(scaled, 0, 255), nan=0.0).astype(np.uint8)
+    return np.rint(np.nan_to_num(np.clip(scaled, 0, 255), nan=0.0)).astype(np.uint8)
 
 
 def _texts(values: np.ndarray) -> tuple[str, ...]:
@@ -341,7 +341,9 @@ def _solver(result: Result, text: Text) -> Opened:
     main = Pane("lanes", "", layers, *LANES, note=text("lanes_note"))
     captions = tuple(_event(result, k, text) for k in range(len(result.steps)))
     names = tuple(text("events", step.kind) for step in result.steps)
-    return [main, _slack_pane(result, marks, text)], len(result.steps), captions, names, len(result.steps) - 1
+    last = len(result.steps) - 1
+    opened = next((k for k, step in enumerate(result.steps) if step.removed), last)  # where a pair is undone
+    return [main, _slack_pane(result, marks, text)], last + 1, captions, names, opened
 
 
 def _slack_pane(result: Result, marks: np.ndarray, text: Text) -> Pane:
