@@ -38,17 +38,19 @@ def by_hand(boxes, goals, high, low, rescue):
     ("high", "low", "rescue"), [(0.5, 0.5, False), (0.7, 0.3, True), (0.7, 0.3, False), (1, 0, True)]
 )
 def test_assignment_is_that_of_loops(high, low, rescue, receipt):
+    counts, overlaps = [], []
     for seed in range(60):
         (boxes, *_), (goals, *_) = heap(seed), heap(seed + 1000, most=4)
         got = anchor_assignment(boxes, goals, foreground_iou=high, background_iou=low, allow_low_quality=rescue)
         targets, rescued = by_hand(boxes, goals, high, low, rescue)
         assert got.target_idx.tolist() == targets
         assert got.rescued.tolist() == rescued
-        expected = [targets.count(g) for g in range(len(goals))]
-        for name in ("positives", "object_positives"):
-            receipt(anchor_assignment, name, got.positives, expected, reference="loops over boxes and targets")
+        counts += zip(got.positives.tolist(), [targets.count(g) for g in range(len(goals))], strict=True)
         best = [max((float(oracle.overlap(a, b)[3]) for b in goals), default=0) for a in boxes]
-        receipt(anchor_assignment, "best_iou", got.best_iou, best, reference="exact fractions, box by box")
+        overlaps += zip(got.best_iou.tolist(), best, strict=True)
+    for name in ("positives", "object_positives"):
+        receipt(anchor_assignment, name, *np.transpose(counts), reference="loops over boxes and targets")
+    receipt(anchor_assignment, "best_iou", *np.transpose(overlaps), reference="exact fractions, box by box")
 
 
 def test_thresholds_and_ties():
@@ -85,6 +87,7 @@ def test_empty_sides():
 
 @pytest.mark.parametrize("with_labels", [True, False])
 def test_suppression_is_that_of_its_definition(with_labels, receipt):
+    counts = []
     for seed in range(80):
         boxes, scores, labels = heap(seed)
         classes = labels if with_labels else None
@@ -92,8 +95,9 @@ def test_suppression_is_that_of_its_definition(with_labels, receipt):
             got = non_maximum_suppression(boxes, scores, iou_threshold=threshold, score_threshold=least, labels=classes)
             expected = oracle.suppressed(boxes, scores, classes, threshold, least)
             assert got.kept.tolist() == expected
-            receipt(suppression_steps, "kept", len(got.kept), len(expected), reference="the definition, box by box")
+            counts.append((len(got.kept), len(expected)))
             assert got.below_score.tolist() == (scores <= least).tolist()
+    receipt(suppression_steps, "kept", *np.transpose(counts), reference="the definition, box by box")
 
 
 def test_suppression_is_opencvs(receipt):

@@ -54,7 +54,7 @@ costs = st.builds(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pairs_are_scipys_bit_for_bit_ties_included(kind, receipt):
-    rng = np.random.default_rng(len(kind))
+    rng, totals = np.random.default_rng(len(kind)), []
     for _ in range(250):
         cost = random_cost(rng, *rng.integers(1, 13, 2), kind)
         if not solvable(cost):
@@ -64,9 +64,10 @@ def test_pairs_are_scipys_bit_for_bit_ties_included(kind, receipt):
         assert (last.row_idx.tolist(), last.col_idx.tolist()) == (rows.tolist(), columns.tolist())
         best = optimal_matching(cost)
         assert best.picks == tuple(zip(rows.tolist(), columns.tolist(), strict=True))
-        expected = cost[rows, columns].sum()
-        receipt(assignment_steps, "assigned_cost", last.assigned_cost, expected, reference="scipy")
-        receipt(optimal_matching, "optimal_cost", best.total, expected, reference="scipy")
+        totals.append((last.assigned_cost, best.total, cost[rows, columns].sum()))
+    solved, best, expected = np.transpose(totals)
+    receipt(assignment_steps, "assigned_cost", solved, expected, reference="scipy")
+    receipt(optimal_matching, "optimal_cost", best, expected, reference="scipy")
 
 
 @pytest.mark.parametrize("shape", [(20, 100), (100, 20), (60, 60)])
@@ -88,30 +89,35 @@ def test_no_permutation_is_cheaper(cost):
 
 
 def test_totals_are_those_of_all_permutations(receipt):
-    rng = np.random.default_rng(3)
-    reference = "all permutations"
+    rng, rows = np.random.default_rng(3), []
     for _ in range(60):
         cost = random_cost(rng, *rng.integers(1, 7, 2), "any")
         *_, last = assignment_steps(cost)
-        best = oracle.cheapest(cost)
-        receipt(assignment_steps, "assigned_cost", last.assigned_cost, best, reference=reference)
-        receipt(assignment_steps, "dual_value", last.dual_value, best, reference=reference)
-        receipt(assignment_steps, "gap", last.gap, 0.0, reference=reference)
-        receipt(optimal_matching, "optimal_cost", optimal_matching(cost).total, best, reference=reference)
-        greedy = greedy_matching(cost)
+        best, greedy = oracle.cheapest(cost), greedy_matching(cost)
         by_hand = math.fsum(cost[i, j] for i, j in oracle.greedy(cost.tolist()))
-        left = "search of all pairs left"
-        receipt(greedy_matching, "greedy_cost", greedy.total, by_hand, reference=left)
-        alone = cheapest_row_matching(cost)
-        receipt(cheapest_row_matching, "cheapest_cost", alone.total, math.fsum(map(min, cost.T)), reference="least of each column")  # fmt: skip
-        score = score_matching(cost, greedy.picks)
-        receipt(score_matching, "puzzle_cost", score.matching.total, by_hand, reference=reference)
-        receipt(score_matching, "optimum", score.optimum, best, reference=reference)
-        for name in ("greedy_excess", "puzzle_excess"):
-            receipt(score_matching, name, score.excess, by_hand - best, reference=reference)
-        missing = score_matching(cost, greedy.picks[1:]).missing
-        receipt(score_matching, "puzzle_missing", missing, min(len(greedy.picks), 1), reference="one pair left out")
-        receipt(assignment_steps, "entered", last.entered, min(cost.shape), reference="shorter side")
+        score, shorter = score_matching(cost, greedy.picks), score_matching(cost, greedy.picks[1:])
+        rows.append(
+            {
+                (assignment_steps, "assigned_cost", "all permutations"): (last.assigned_cost, best),
+                (assignment_steps, "dual_value", "all permutations"): (last.dual_value, best),
+                (assignment_steps, "gap", "duality: 0 at the optimum"): (last.gap, 0),
+                (assignment_steps, "entered", "shorter side"): (last.entered, min(cost.shape)),
+                (optimal_matching, "optimal_cost", "all permutations"): (optimal_matching(cost).total, best),
+                (greedy_matching, "greedy_cost", "search of all pairs left"): (greedy.total, by_hand),
+                (cheapest_row_matching, "cheapest_cost", "least of each column"): (
+                    cheapest_row_matching(cost).total,
+                    math.fsum(map(min, cost.T)),
+                ),
+                (score_matching, "puzzle_cost", "search of all pairs left"): (score.matching.total, by_hand),
+                (score_matching, "optimum", "all permutations"): (score.optimum, best),
+                (score_matching, "greedy_excess", "all permutations"): (score.excess, by_hand - best),
+                (score_matching, "puzzle_excess", "all permutations"): (score.excess, by_hand - best),
+                (score_matching, "puzzle_missing", "one pair left out"): (shorter.missing, 1),
+            }
+        )
+    for source, name, reference in rows[0]:
+        got, expected = np.transpose([row[source, name, reference] for row in rows])
+        receipt(source, name, got, expected, reference=reference)
 
 
 @given(cost=costs)
@@ -168,14 +174,15 @@ def test_after_each_search_those_that_entered_are_paired_at_least_cost(cost):
 
 
 def test_the_least_slack_is_the_least_of_all_entries(receipt):
-    rng = np.random.default_rng(5)
+    rng, found = np.random.default_rng(5), []
     for _ in range(20):
         cost = rng.normal(size=rng.integers(1, 7, 2))
         for step in assignment_steps(cost):
             u, v = step.row_potential, step.col_potential
             entries = [cost[i, j] - u[i] - v[j] for i in range(len(u)) for j in range(len(v))]
-            expected = min((x for x in entries if not math.isnan(x)), default=math.inf)
-            receipt(assignment_steps, "least_slack", step.least_slack, expected, reference="entry by entry")
+            found.append((step.least_slack, min((x for x in entries if not math.isnan(x)), default=math.inf)))
+    got, expected = np.transpose(found)
+    receipt(assignment_steps, "least_slack", got, expected, reference="entry by entry")
 
 
 def test_steps_stay_as_they_were_and_the_input_too():
