@@ -107,8 +107,9 @@ def _connect(
         name = str(_said(event).get("preset", ""))
         return whole(name, demo.presets[name], opened, question) if name in demo.presets else nothing
 
-    def recompute(question: str, *values: Any) -> tuple[Any, ...]:
-        return view(values, question=question)
+    def recompute(question: str, *values: Any) -> Any:
+        answer = view(values, question=question)
+        return answer if len(answer) > 1 else answer[0]  # Gradio takes a tuple for one output as that output's value
 
     def drawing(kind: str, part: str) -> Callable[..., tuple[Any, ...]]:
         def received(event: gr.EventData, question: str, *values: Any) -> tuple[Any, ...]:

@@ -149,6 +149,7 @@ class BoxEditor {
     this.unanswered = !afresh;
     if (this.travelling && performance.now() - this.sent < 20000) { this.again = true; return; }
     this.travelling = true; this.sent = performance.now(); this.asked = Glassbox.page.turns;
+    this.stage.arranging = true;
     this.stage.hooks.boxes({ boxes: this.text() });
   }
   settle(turn) {

@@ -269,6 +269,7 @@ class MatrixView {
       const i = r * this.C + c, on = !this.picked.has(i); // at most one a row and one a column
       this.picked = new Set([...this.picked].filter(k => k !== i && !(on && (Math.floor(k / this.C) === r || k % this.C === c))).concat(on ? [i] : []));
       this.draw();
+      this.stage.arranging = true;
       this.stage.hooks.cells({ cells: [...this.picked].map(k => `${Math.floor(k / this.C)}.${k % this.C}`).join('_') });
     } else if (this.layer.codes) this.stage.select(this.layer.link, this.layer.codes[r * this.C + c], words);
   }

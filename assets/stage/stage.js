@@ -75,7 +75,10 @@ class Stage {
     const wide = this.root.clientWidth > 720;
     const below = place('below').length ? el('details', { class: 'gb-tables', open: this.tables ?? wide, on: { toggle: e => { this.tables = e.target.open; } } }, el('summary', { text: t.tables }), el('div', { class: 'gb-below' }, ...place('below').map(p => p.root))) : null;
     this.table = el('section', { class: 'gb-numbers-view', hidden: true, 'aria-label': t.numbers_view });
-    this.root.replaceChildren(...[bar, this.alert, ...scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), this.guess(guesses), el('div', { class: 'gb-grid' }, main, side), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
+    const notes = scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), question = this.guess(guesses);
+    /* what is arranged by hand must not slip away under it: the words above the picture stay as they stood */
+    if (!(this.settledTop && this.top && !preset)) this.top = el('div', {}, ...[...notes, question].filter(Boolean)); else if (notes.length && !this.top.textContent.includes(notes[notes.length - 1].textContent)) this.top.append(...notes);
+    this.root.replaceChildren(...[bar, this.alert, this.top, el('div', { class: 'gb-grid' }, main, side), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
     if (this.painter && this.painter.draw) this.painter.draw(); // now that the picture has its size
     this.root.tabIndex = 0; this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
     if (held && !drawing) ((focus && this.root.querySelector(focus)) || this.root).focus({ preventScroll: true });
@@ -137,7 +140,7 @@ class Stage {
   }
   showReceipt(n) { this.receipt.show(n); }
   flush() { const value = this.later; this.later = null; if (value) this.load(value); }
-  wait() { clearTimeout(this.waiting); this.waiting = setTimeout(() => { this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.calm(), 60000); }, 90); }
+  wait() { this.settledTop = this.arranging; this.arranging = false; clearTimeout(this.waiting); this.waiting = setTimeout(() => { this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.calm(), 60000); }, 90); }
   calm() { clearTimeout(this.waiting); this.root.removeAttribute('aria-busy'); }
   select(link, code, words) {
     const chosen = this.selection[link] || new Set();

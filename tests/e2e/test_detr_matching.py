@@ -72,7 +72,7 @@ def drag(page: Page, start_: tuple[float, float], end: tuple[float, float]) -> N
 def settled(page: Page) -> Controls:
     """Waits until the numbers are those of what the address says."""
     page.wait_for_function(
-        "s => { const p = document.querySelector(s).gb.painter; return p && !p.travelling && !p.unanswered && !p.hand }",
+        "s => { const p = document.querySelector(s).gb.painter; return p && !p.travelling && !p.unanswered && !p.hand && p.tools.edits === p.text() }",
         arg=f"#{SLUG}--stage .gb-stage",
         timeout=WAIT,
     )
@@ -142,11 +142,11 @@ def test_boxes_by_keyboard_alone(page: Page) -> None:
     stage.locator("[data-tool=add-t]").focus()
     with recomputing(page, SLUG):
         page.keyboard.press("Enter")
-    assert settled(page).boxes == "t0.x_tn0.0.3500.3500.6500.6500"
+    assert settled(page).boxes == "t0.x_tn0.2.3500.3500.6500.6500"  # of the class that the deleted one had
     assert page.evaluate("document.activeElement.classList.contains('gb-boxes')")
     with recomputing(page, SLUG):
-        stage.locator("[data-tool=class]").select_option("2")
-    assert settled(page).boxes == "t0.x_tn0.2.3500.3500.6500.6500"
+        stage.locator("[data-tool=class]").select_option("1")
+    assert settled(page).boxes == "t0.x_tn0.1.3500.3500.6500.6500"
     with recomputing(page, SLUG):
         stage.locator("[data-tool=reset]").click()
     assert settled(page) == Controls()
