@@ -59,8 +59,9 @@ class Demo(Generic[C, R]):
         default_factory=dict
     )  # drawn while their section is open
     drawing: Callable[[str, Mapping[str, Any]], str] | None = (
-        None  # ("box" or "paint", control values) -> the control to fill
+        None  # (one of `draws`, control values) -> control to fill
     )
+    draws: tuple[str, ...] = ("box", "paint")  # what can be made on the stage: box, paint, boxes, cells
 
     @property
     def kind(self) -> type[C]:

@@ -22,6 +22,7 @@ MODULES = sorted(path for top in ("core", "demos") for path in (ROOT / top).rglo
 TESTED_AS = {
     "demos/kit/scene.py": "tests/demos/kit/test_stage.py",
     "demos/perception/segmentation_tables_figures.py": "tests/demos/perception/test_segmentation_metrics_figures.py",
+    "demos/perception/detr_matching_tables_figures.py": "tests/demos/perception/test_detr_matching_figures.py",
     "demos/kit/upload_errors.py": "tests/demos/kit/test_uploads.py",
     "demos/kit/mask_files.py": "tests/demos/kit/test_masks.py",
     "demos/kit/palettes.py": "tests/demos/kit/test_masks.py",

@@ -67,8 +67,10 @@ def scene_numbers(scene: Scene) -> Iterator[Number]:
         for layer in pane.layers:
             if isinstance(layer, Matrix):
                 yield from layer.receipts
+                yield from (number for face in layer.faces for number in face.receipts)
             if isinstance(layer, Table):
-                yield from (cell for row in layer.rows for cell in row if isinstance(cell, Number))
+                rows = [*layer.rows, *(row for frame in layer.frames for row in frame)]
+                yield from (cell for row in rows for cell in row if isinstance(cell, Number))
 
 
 def displayed(demo: AnyDemo, preset: str) -> list[Number]:
@@ -190,7 +192,8 @@ def test_languages_show_the_same_numbers(demo: AnyDemo, preset: str) -> None:
         for pane in header["scene"]["panes"]:
             for layer in pane["layers"]:
                 if layer["type"] == "table":
-                    tables.append([[c["raw"] for c in row if isinstance(c, dict)] for row in layer["rows"]])
+                    rows = [*layer["rows"], *(row for frame in layer["frames"] for row in frame)]
+                    tables.append([[c["raw"] for c in row if isinstance(c, dict)] for row in rows])
                 if layer["type"] == "matrix":
                     matrices.append((layer["texts"], arrays[layer["shade"]["$"]].tolist()))
         seen.append(
@@ -229,6 +232,8 @@ def admissible(spec: Spec, default: Any) -> st.SearchStrategy[Any]:
         return st.integers(int(spec.low), int(spec.high)) if spec.whole else st.floats(spec.low, spec.high)
     if spec.kind == "choice":
         return st.sampled_from(spec.options)
+    if spec.kind == "marks":
+        return st.sampled_from(("", "t0.1.1000.1000.4000.4000_p0.x", "0.1_1.0"))
     return st.booleans() if spec.kind == "toggle" else st.just(default)
 
 
