@@ -178,7 +178,7 @@ def test_the_bundled_network_finds_shapes_that_it_never_saw(model):
     assert ap50 == pytest.approx(ABOUT["held_out"]["ap50"], abs=0.03)
 
 
-def test_the_training_script_improves_the_loss_and_tells_its_scenes_apart(tmp_path, monkeypatch):
+def test_the_training_script_runs(tmp_path, monkeypatch):
     """A few steps of the real thing."""
     for name, value in (
         ("MODELS", tmp_path),
@@ -187,7 +187,7 @@ def test_the_training_script_improves_the_loss_and_tells_its_scenes_apart(tmp_pa
         ("VALIDATION", range(2)),
     ):
         monkeypatch.setattr(training, name, value)
-    monkeypatch.setattr("sys.argv", ["tiny_detr", "--steps", "50", "--scenes", "16"])
+    monkeypatch.setattr("sys.argv", ["tiny_detr", "--steps", "6", "--scenes", "16"])
     monkeypatch.setattr(training, "BATCH", 4)
     monkeypatch.setattr(training, "WARM_UP", 5)
     state = torch.get_rng_state()
@@ -195,7 +195,9 @@ def test_the_training_script_improves_the_loss_and_tells_its_scenes_apart(tmp_pa
     torch.set_rng_state(state)
     said = json.loads((tmp_path / "tiny_detr.json").read_text())
     assert said["parameters"] == ABOUT["parameters"]
-    assert "step    50" in (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text()
+    assert "validation: ap50" in log
+    assert "held out, seeds 0 to 3" in log
 
 
 def test_equal_scenes_of_the_training_are_equal():
