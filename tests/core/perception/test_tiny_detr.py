@@ -178,24 +178,28 @@ def test_the_bundled_network_finds_shapes_that_it_never_saw(model):
     assert ap50 == pytest.approx(ABOUT["held_out"]["ap50"], abs=0.03)
 
 
-def test_the_training_script_improves_the_loss_and_tells_its_scenes_apart(tmp_path, monkeypatch):
+def test_the_training_script_runs_in_one_go_or_stage_by_stage(tmp_path, monkeypatch):
     """A few steps of the real thing."""
-    for name, value in (
-        ("MODELS", tmp_path),
-        ("LOG", tmp_path / "log"),
-        ("HELD_OUT", range(4)),
-        ("VALIDATION", range(2)),
-    ):
+    stages = ((3, 1e-3), (2, 1e-3))
+    changes = {"MODELS": tmp_path, "LOG": tmp_path / "log", "HELD_OUT": range(4), "VALIDATION": range(2), "SCENES": 16}
+    for name, value in {**changes, "STAGES": stages, "BATCH": 4, "WARM_UP": 1}.items():
         monkeypatch.setattr(training, name, value)
-    monkeypatch.setattr("sys.argv", ["tiny_detr", "--steps", "50", "--scenes", "16"])
-    monkeypatch.setattr(training, "BATCH", 4)
-    monkeypatch.setattr(training, "WARM_UP", 5)
     state = torch.get_rng_state()
+    monkeypatch.setattr("sys.argv", ["tiny_detr"])
+    training.main()
+    whole = (tmp_path / "tiny_detr.safetensors").read_bytes()
+    monkeypatch.setattr(training, "STAGES", stages[:1])
+    training.main()
+    monkeypatch.setattr(training, "STAGES", stages)
+    monkeypatch.setattr("sys.argv", ["tiny_detr", "--from-stage", "1"])
     training.main()
     torch.set_rng_state(state)
+    assert (tmp_path / "tiny_detr.safetensors").read_bytes() == whole
     said = json.loads((tmp_path / "tiny_detr.json").read_text())
     assert said["parameters"] == ABOUT["parameters"]
-    assert "step    50" in (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text()
+    assert "validation: ap50" in log
+    assert "held out, seeds 0 to 3" in log
 
 
 def test_equal_scenes_of_the_training_are_equal():
