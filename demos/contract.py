@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import gradio as gr
 
 from demos.kit import stage
-from demos.kit.controls import ControlError, checked, is_content, nearest_preset, to_query
+from demos.kit.controls import ControlError, checked, is_content, nearest_preset, spec_of, to_query
 from demos.kit.jobs import Stopped, run_job
 from demos.kit.numbers import Number
 from demos.kit.scene import Guess, Scene
@@ -144,7 +144,14 @@ def attempt(
     except Exception:  # a visitor gets one sentence, the log the whole story
         LOG.exception("%s failed", demo.slug)
         sentence = error_sentence("internal", {}, language)
-    return (stage.answer(question, stage.message_only(sentence)), *(gr.skip() for _ in demo.charts))
+    value = stage.message_only(sentence, chosen=_chosen(demo, values))
+    return (stage.answer(question, value), *(gr.skip() for _ in demo.charts))
+
+
+def _chosen(demo: Demo[Any, Any], values: Mapping[str, Any]) -> dict[str, str]:
+    """The options that are chosen: a refused view still shows the controls that belong to them, an upload's for instance."""
+    specs = {item.name: spec_of(item) for item in fields(demo.presets["start"])}
+    return {n: v for n, v in values.items() if n in specs and isinstance(v, str) and v in specs[n].options}
 
 
 def numbers_as_json(demo: Demo[Any, Any], controls: Any) -> dict[str, Any]:

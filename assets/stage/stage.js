@@ -22,7 +22,7 @@ class Stage {
     if (turn !== this.loads) return;
     if (!interim && (!this.question || !numbered || this.answered >= parseInt(this.question, 10))) this.calm();
     if (this.painter) this.painter.settle(this.answered);
-    if (!data.scene) return numbered && numbered[1] === this.dropped ? undefined : this.complain(data.message);
+    if (!data.scene) { if (!numbered || numbered[1] !== this.dropped) { this.modes(data.chosen); this.complain(data.message); } return; }
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
     this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp; this.links.forget();
     this.panes = data.scene.panes.map(pane => new (pane.axes ? ChartPane : pane.width ? PicturePane : ListPane)(pane, this));
@@ -203,7 +203,7 @@ class Stage {
   }
   complain(message) { if (!this.alert) { if (!message) return; this.alert = el('p', { class: 'gb-alert', role: 'alert' }); this.root.append(this.alert); } this.alert.textContent = message || ''; this.alert.hidden = !message; this.root.dataset.message = message || ''; }
   /* Controls that belong to one mode only are shown in that mode. */
-  modes() { const tab = this.root.closest('.gb-tab'); if (!tab) return; for (const node of tab.querySelectorAll('.gb-when')) node.classList.toggle('gb-off', !Object.entries(this.data.modes).some(([k, v]) => node.classList.contains(`gb-when-${k}-${v}`))); }
+  modes(chosen = {}) { const tab = this.root.closest('.gb-tab'); if (!tab || !this.data) return; const modes = { ...this.data.modes, ...Object.fromEntries(Object.entries(chosen).filter(([k]) => k in this.data.modes)) }; for (const node of tab.querySelectorAll('.gb-when')) node.classList.toggle('gb-off', !Object.entries(modes).some(([k, v]) => node.classList.contains(`gb-when-${k}-${v}`))); }
   remember() { if (this.root.offsetParent !== null && this.data && this.data.query) Glassbox.page.write(this.data.slug, this.data.query, this.steps > 1 && this.step !== this.data.scene.step ? this.step : null); }
 }
 

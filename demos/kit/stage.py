@@ -196,10 +196,11 @@ def answer(question: str, value: str) -> str:
     return f"{number}:{value}" if number.isdigit() else value
 
 
-def message_only(sentence: str) -> str:
-    """A value that leaves the last good picture where it is and says one sentence above it."""
+def message_only(sentence: str, *, chosen: Mapping[str, str] | None = None) -> str:
+    """A value that leaves the last good picture where it is and says one sentence above it; `chosen` are the modes that were asked
+    for, so that the controls which belong to them can be seen and the mistake mended."""
     packer = _Packer()
-    return packer.pack({"version": 1, "message": sentence, "scene": None})
+    return packer.pack({"version": 1, "message": sentence, "scene": None, "chosen": dict(chosen or {})})
 
 
 def message_of(value: Any) -> str | None:

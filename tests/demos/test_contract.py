@@ -514,6 +514,13 @@ def test_a_wrong_control_says_one_sentence_and_leaves_the_rest() -> None:
         assert all(chart == gr.skip() for chart in charts)
 
 
+def test_a_refused_view_says_what_was_chosen() -> None:
+    """Whoever chooses their own files must see where to put them before there are any."""
+    header, _ = decode(attempt(DEMOS[0], "en", {"source": "files", "grow": 3, "predictor": "no such"})[0])
+    assert header["scene"] is None
+    assert header["chosen"] == {"source": "files"}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_wrong_upload_says_one_sentence_in_its_language(language: str) -> None:
     def run(_: Few) -> Any:

@@ -263,6 +263,7 @@ def test_a_photo_with_boxes_of_ones_own(page: Page, tmp_path: Path) -> None:
     junk.write_bytes(b"GIF89a not really")
     choose(page, "source", "files")
     expect(stage.locator(".gb-alert")).to_be_visible(timeout=WAIT)
+    expect(page.locator(f"#{SLUG}--photo")).to_be_visible()
     upload = page.locator(f"#{SLUG}--photo input[type=file]")
     upload.set_input_files(junk)
     expect(stage.locator(".gb-alert")).to_contain_text("junk.png", timeout=WAIT)
