@@ -35,6 +35,7 @@ DRAWN_CLASSES = 4  # of an uploaded photo
 SCENE_SIDE = 432  # px of a scene as shown
 PHOTO_PIXELS = 700_000
 TRUTH, PREDICTION = "t", "p"  # the sets of boxes in what is drawn
+HUB_QUERIES = 20  # of a large model's hundred: those that may have found something
 MOST_QUERIES = 60  # shown and matched: a matrix with more cannot be read
 HUB_MODEL = HubModel(
     "DETR ResNet-50",
@@ -170,8 +171,7 @@ def _predictions(
         logits, boxes = output.pred_logits[:, 0].double().numpy(), output.pred_boxes[:, 0].double().numpy()
         return _numbered(logits, boxes), output, ()
     if c.predictor == "hub":
-        logits, boxes = _hub(image)
-        return _numbered(logits, boxes), None, ()
+        return _numbered(*_hub(image.tobytes(), image.shape)), None, ()
     if c.predictor == "drawn":
         return _numbered(np.zeros((1, 0, len(names) + 1)), np.zeros((1, 0, 4))), None, ()
     made = perturbed_predictions(
@@ -284,19 +284,22 @@ def _hub_network() -> Any:
         raise UploadError("hub_failed", model=HUB_MODEL.title, reason=type(error).__name__) from error
 
 
-def _hub(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(L, Q, K + 1) logits and (L, Q, 4) boxes of the best MOST_QUERIES queries."""
+@lru_cache(maxsize=4)
+def _hub(image: bytes, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(L, Q, K + 1) logits and (L, Q, 4) boxes of the HUB_QUERIES queries that are least sure of ∅, in their own order."""
     import torch
 
     from core.perception.detr_preprocessing import imagenet_input
 
-    model = _hub_network()
+    model, pixels = _hub_network(), np.frombuffer(image, np.uint8).reshape(shape).copy()
     with torch.inference_mode():
-        found = model(pixel_values=imagenet_input(image), output_hidden_states=True)
-        states = torch.stack(found.decoder_hidden_states[1:])  # (L, 1, Q, d)
-        if hasattr(model.model.decoder, "layernorm"):
-            states = torch.cat([model.model.decoder.layernorm(states[:-1]), found.last_hidden_state[None]])
+        found = model(pixel_values=imagenet_input(pixels), output_hidden_states=True)
+        states = torch.stack(
+            found.decoder_hidden_states[1:-1]
+        )  # (L - 1, 1, Q, d) before the norm that all layers share
+        states = torch.cat([model.model.decoder.layernorm(states), found.last_hidden_state[None]])
         logits = model.class_labels_classifier(states)[:, 0].double().numpy()
         boxes = model.bbox_predictor(states).sigmoid()[:, 0].double().numpy()
-    best = np.sort(np.argsort(-np.max(logits[-1, :, :-1] - logits[-1, :, -1:], axis=1), kind="stable")[:20])
+    sure = (logits[-1, :, :-1] - logits[-1, :, -1:]).max(axis=1)
+    best = np.sort(np.argsort(-sure, kind="stable")[:HUB_QUERIES])
     return logits[:, best], boxes[:, best]

@@ -196,8 +196,8 @@ def _dragging(page: Page) -> Iterator[Budget]:
     """From a move of a held box to the picture with its new pairs and numbers."""
     stage, seconds = page.locator(f"#detr-matching--stage {STAGE}"), []
     for drag in range(STROKES + 2):
-        box = stage.locator("[data-box=t0]").bounding_box()
-        assert box is not None
+        while (box := stage.locator("[data-box=t0]").bounding_box()) is None:
+            page.wait_for_timeout(20)  # it is being drawn anew
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         page.mouse.move(x, y)
         page.mouse.down()

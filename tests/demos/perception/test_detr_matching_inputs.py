@@ -161,3 +161,35 @@ def test_a_model_that_is_not_here_is_told_at_once() -> None:
     with pytest.raises(UploadError) as caught:
         problem_of(Controls(predictor="hub"))
     assert caught.value.code in ("hub_package", "hub_offline", "hub_unreachable")
+
+
+def test_a_large_model_is_read_rightly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A DETR of transformers with random weights stands for the real one: the same files, the same path."""
+    transformers = pytest.importorskip("transformers")
+    import torch
+
+    from core.perception.detr_preprocessing import imagenet_input
+
+    torch.manual_seed(0)
+    backbone = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], out_features=["stage4"]
+    )
+    sizes = dict.fromkeys(("encoder_layers", "encoder_attention_heads", "decoder_attention_heads"), 1)
+    config = transformers.DetrConfig(
+        use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=backbone, d_model=16,
+        decoder_layers=3, encoder_ffn_dim=16, decoder_ffn_dim=16, num_queries=30, num_labels=91, auxiliary_loss=True, **sizes,
+    )  # fmt: skip
+    model = transformers.DetrForObjectDetection(config).eval()
+    model.save_pretrained(tmp_path)
+    monkeypatch.setattr(detr_matching_inputs.HUB, "folder", lambda wanted: tmp_path)
+    problem = problem_of(Controls(source="rocket", predictor="hub"))
+    assert len(problem.names) == 91
+    assert problem.predictions.logits.shape == (3, 20, 92)
+    assert problem.image is not None
+    labels = {"class_labels": torch.tensor([1]), "boxes": torch.tensor([[0.5, 0.5, 0.2, 0.2]])}
+    with torch.inference_mode():
+        found = model(pixel_values=imagenet_input(problem.image), labels=[labels])
+    layers = [*(layer["pred_boxes"] for layer in found.auxiliary_outputs), found.pred_boxes]
+    for k, boxes in enumerate(layers):
+        apart = np.abs(boxes[0].numpy()[:, None] - problem.predictions.boxes[k][None]).max(axis=-1).min(axis=0)
+        assert apart.max() < 1e-6
