@@ -103,12 +103,10 @@ def suppressed(boxes, scores, labels, threshold, least=0.0):
     return kept
 
 
-def average_precision(detections, targets, c, threshold, points=None):
-    """AP of class c. detections: (image, score, label, box); targets: (image, label, box). points: recalls, or None for the area."""
+def ranked_hits(detections, targets, c, threshold):
+    """Class c's detections, best first: 1 for a hit, 0 for a false one. (image, score, label, box); targets (image, label, box)."""
     mine = sorted((d for d in detections if d[2] == c), key=lambda d: -d[1])
     goals = [t for t in targets if t[1] == c]
-    if not goals:
-        return math.nan
     used, hits = set(), []
     for image, _, _, box in mine:
         best, which = -1.0, None
@@ -120,6 +118,15 @@ def average_precision(detections, targets, c, threshold, points=None):
             hits.append(1)
         else:
             hits.append(0)
+    return hits
+
+
+def average_precision(detections, targets, c, threshold, points=None):
+    """AP of class c, at given recalls or, with None, as an area; detections and targets as in `ranked_hits`."""
+    goals = [t for t in targets if t[1] == c]
+    if not goals:
+        return math.nan
+    hits = ranked_hits(detections, targets, c, threshold)
     curve = [(sum(hits[: n + 1]) / len(goals), sum(hits[: n + 1]) / (n + 1)) for n in range(len(hits))]
 
     def best_from(recall):

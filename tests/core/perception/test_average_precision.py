@@ -64,6 +64,14 @@ def test_ap_is_that_of_loops(interpolation, threshold, receipt):
         mean = sum(there) / len(there) if there else math.nan
         for name in ("ap50", "ap_all", "ap_kept"):
             receipt(average_precision, name, got.mean, mean, reference="loops over the ranking")
+        hits = [h for c in range(K) for h in oracle.ranked_hits(*lists(found, truth), c, threshold)]
+        for which in ("all", "kept"):
+            found_sum, said_sum = (sum(f(c.hit) for c in got.classes) for f in (np.sum, len))
+            receipt(average_precision, f"found_{which}", found_sum, sum(hits), reference="loops over the ranking")
+            missed = hits.count(0)
+            receipt(
+                average_precision, f"false_{which}", said_sum - found_sum, missed, reference="loops over the ranking"
+            )
 
 
 @given(seed=st.integers(0, 10**6))
