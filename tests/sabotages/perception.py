@@ -22,6 +22,10 @@ RANKING = "core/perception/average_precision.py"
 SCENES = "core/perception/shape_scenes.py"
 DETR = "core/perception/tiny_detr.py"
 
+ANNOTATED = "core/perception/box_annotations.py"
+LOOKS = "core/perception/attention_maps.py"
+SEEN = "core/perception/detr_preprocessing.py"
+
 SABOTAGES = (
     Sabotage(PANOPTIC, "if c not in stuff_classes:", "if True:", "stuff falls into patches"),
     Sabotage(PANOPTIC, "and q.class_id not in excluded_classes]", "]", "excluded class stays in the mean"),
@@ -1097,4 +1101,21 @@ SABOTAGES = (
         "(heads[0] if heads.ndim == 3 else heads)",
         "the first head alone",
     ),
+    Sabotage(ANNOTATED, "columns[-1] + 1, rows[0]", "columns[-1], rows[0]", "the last column of pixels is cut off"),
+    Sabotage(ANNOTATED, "(label_map == value).any(1)", "(label_map == value).all(1)", "only full rows belong to a box"),
+    Sabotage(ANNOTATED, "labels.append(label)", "labels.append(value)", "a mask's value is taken for the class"),
+    Sabotage(
+        ANNOTATED,
+        "np.log((1 - p) / num_classes)",
+        "np.log((1 - p) / (num_classes + 1))",
+        "probabilities sum to less than 1",
+    ),
+    Sabotage(ANNOTATED, "wanted <= num_classes", "wanted < num_classes", "∅ cannot be said"),
+    Sabotage(LOOKS, "values.mean(axis=0)", "values[0]", "one head speaks for all"),
+    Sabotage(LOOKS, "values.mean(axis=0)", "values.max(axis=0)", "the maximum of the heads"),
+    Sabotage(LOOKS, "reshape(-1, *size)", "reshape(-1, *size[::-1]).swapaxes(1, 2)", "rows and columns exchanged"),
+    Sabotage(SEEN, "if height <= width else", "if height >= width else", "portrait and landscape exchanged"),
+    Sabotage(SEEN, "/ 255 - np.array(MEAN", "- np.array(MEAN", "bytes are not scaled to 0…1"),
+    Sabotage(SEEN, "max(1, round(longest * low / high))", "round(longest * low / high)", "a line of pixels vanishes"),
+    Sabotage(SEEN, "values.transpose(2, 0, 1)", "values.transpose(2, 1, 0)", "the picture lies on its side"),
 )
