@@ -338,7 +338,7 @@ class ListPane {
     this.root = el('section', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('h3', { text: pane.title }));
     this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : l.type === 'table' ? new TableView(l, stage) : new BarsView(l, stage));
-    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proofs = () => part.proofs ? part.proofs() : pane.layers[i].receipts || []; if (proofs().length) this.root.append(el('button', { type: 'button', class: 'gb-proof', data: { focus: 'proof' }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs(), stage.step)) } })); if ((pane.layers[i].mark_names || []).length) this.root.append(el('div', { class: 'gb-legend' }, ...pane.layers[i].mark_names.map((name, k) => el('span', { class: 'gb-key' }, el('i', { class: `gb-swatch gb-mark gb-mark-${k + 1}` }), name)))); });
+    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proofs = () => part.proofs ? part.proofs() : pane.layers[i].receipts || []; if (proofs().length) this.root.append(el('button', { type: 'button', class: 'gb-proof', data: { focus: 'proof' }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs(), stage.step)) } })); if ((pane.layers[i].mark_names || []).length) this.root.append(el('div', { class: 'gb-legend' }, ...pane.layers[i].mark_names.map((name, k) => name && el('span', { class: 'gb-key' }, el('i', { class: `gb-swatch gb-mark gb-mark-${k + 1}` }), name)).filter(Boolean))); });
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
   }
   async ready() {}
@@ -397,7 +397,7 @@ class MatrixView {
       cell.style.background = `rgb(${ramp[3 * k]},${ramp[3 * k + 1]},${ramp[3 * k + 2]})`;
       cell.style.color = k > 120 ? '#000' : '#fff';
       cell.setAttribute('aria-pressed', on);
-      cell.className = mark ? `gb-mark gb-mark-${mark}` : '';
+      cell.className = (mark ? `gb-mark gb-mark-${mark}` : '') + (layer.pick && on ? ' gb-pick' : '');
       cell.setAttribute('aria-label', `${layer.rows[Math.floor(i / this.C)]} → ${layer.columns[i % this.C]}: ${texts[i]}${mark && layer.mark_names[mark - 1] ? ` (${layer.mark_names[mark - 1]})` : ''}`);
       cell.classList.toggle('gb-lit', stage.links.lit(layer, i));
     });

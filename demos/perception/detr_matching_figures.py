@@ -197,7 +197,6 @@ def _picture(result: Result, names: tuple[str, ...], text: Text) -> Pane:
             tuple(f"{query_name(result, r)} ∅" for r in spare),
             ("neutral",),
             dashed=True,
-            halo=True,
             visible=result.controls.predictor != "hub",
             link="query",
             items=np.array(spare, np.int32),
@@ -378,7 +377,7 @@ def _solver(result: Result, text: Text) -> Opened:
         Ribbons("pairs", text("layers", "pairs"), pairs.reshape(flat), np.full(n, 7, np.float32), (PAIR,)),
         *points,
     )
-    main = Pane("lanes", "", layers, *LANES, note=text("lanes_note"))
+    main = Pane("lanes", "", layers, *LANES, note=text("solver_note"))
     captions = tuple(_event(result, k, text) for k in range(len(result.steps)))
     names = tuple(text("events", step.kind) for step in result.steps)
     last = len(result.steps) - 1
@@ -458,7 +457,7 @@ def _loss(result: Result, names: tuple[str, ...], text: Text) -> Opened:
     labels = tuple(query_name(result, r) for r in range(queries))
     drawn: tuple[Layer, ...] = (
         _photo(result, text),
-        Boxes("spare", text("layers", "spare"), spare, (), ("neutral",), dashed=True, halo=True),
+        Boxes("spare", text("layers", "spare"), spare, (), ("neutral",), dashed=True),
         _truth_layer(result, names, text),
         Boxes(
             "queries",
@@ -508,7 +507,7 @@ def _suppression(result: Result, names: tuple[str, ...], text: Text) -> Opened:
     )
     drawn: tuple[Layer, ...] = (
         _photo(result, text),
-        Boxes("waiting", text("layers", "waiting"), waiting, (), ("neutral",), dashed=True, halo=True),
+        Boxes("waiting", text("layers", "waiting"), waiting, (), ("neutral",), dashed=True),
         _truth_layer(result, names, text),
         Boxes(
             "removed", text("layers", "removed"), removed, labels, ("error",), dashed=True, halo=True, names_at="bottom"
