@@ -180,7 +180,7 @@ def test_the_bundled_network_finds_shapes_that_it_never_saw(model):
 
 def test_the_training_script_runs_in_one_go_or_stage_by_stage(tmp_path, monkeypatch):
     """A few steps of the real thing."""
-    stages = ((3, 1e-3), (2, 1e-3))
+    stages = ((3, 1e-3, 0.2), (2, 1e-3, 1.0))
     changes = {"MODELS": tmp_path, "LOG": tmp_path / "log", "HELD_OUT": range(4), "VALIDATION": range(2), "SCENES": 16}
     for name, value in {**changes, "STAGES": stages, "BATCH": 4, "WARM_UP": 1}.items():
         monkeypatch.setattr(training, name, value)
