@@ -154,9 +154,10 @@ def _if_defined(value: float, operands: dict[str, Any]) -> dict[str, Any]:
 def cell_number(result: Result, face: str) -> Number:
     """What vouches for a face of the cost matrix: its first matched cell, or its first cell."""
     pairs = result.optimal.picks or (((0, 0),) if result.cost.size else ())
-    if not pairs or result.match is None:
-        values = [float(v) for v in result.cost.ravel()]
-        return Number("cells", sum(values), optimal_matching, "sum(cells)", {"cells": values})
+    if (
+        not pairs or result.match is None
+    ):  # costs that were given: what is computed from them vouches for nothing but itself
+        return whole(result, "optimal")
     m, (row, column) = result.match, pairs[0]
     item = pair_name(result, row, column)
     if face == "total":

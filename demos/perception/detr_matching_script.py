@@ -6,6 +6,8 @@ from dataclasses import fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from demos.perception.detr_matching_inputs import PHOTOS, SCENE_SIDE
+
 if TYPE_CHECKING:
     from demos.perception.detr_matching import Controls
 
@@ -24,18 +26,12 @@ def script_of(c: Controls) -> str:
         imports.add("from core.perception.assignment import greedy_trap")
         body.append("cost = greedy_trap()")
     else:
-        imports |= {
-            "from types import SimpleNamespace",
-            "from demos.perception.detr_matching_inputs import problem_of",
-            "from core.perception.detr_matching import match, sigmoid_logits",
-        }
-        said = ", ".join(f"{item.name}={_said(c, item.name)!r}" for item in fields(c) if item.name in INPUTS)
+        body += _boxes(c, imports)
         logits = "logits[-1]" if c.kind == "softmax" else "sigmoid_logits(logits[-1])"
+        imports.add("from core.perception.detr_matching import match, sigmoid_logits")
         body += [
-            f"problem = problem_of(SimpleNamespace({said}))",
-            "logits, boxes = problem.predictions.logits, problem.predictions.boxes",
             f"weights = dict(cost_class={c.cost_class}, cost_bbox={c.cost_bbox}, cost_giou={c.cost_giou})",
-            f"found = match({logits}, boxes[-1], problem.truth.labels, problem.truth.boxes, kind={c.kind!r}, **weights)",
+            f"found = match({logits}, boxes[-1], labels, goals, kind={c.kind!r}, **weights)",
             "cost = found.total_cost",
         ]
     body += {"match": _match, "solver": _solver, "loss": _loss, "nms": _nms, "attention": _attention}[c.lens](
@@ -44,6 +40,60 @@ def script_of(c: Controls) -> str:
     body.append("print(json.dumps(numbers))")
     plain = sorted(line for line in imports if line.startswith("import"))
     return "\n".join([*plain, "", *sorted(imports.difference(plain)), "", *body]) + "\n"
+
+
+def _boxes(c: Controls, imports: set[str]) -> list[str]:
+    """Objects and predictions: `labels`, `goals`, `size`, `logits`, `boxes`, `ids`, and the network's `output`."""
+    if c.boxes or c.source == "files" or c.predictor not in ("tiny", "noisy"):
+        imports |= {
+            "from types import SimpleNamespace",
+            "from demos.perception.detr_matching_inputs import problem_of",
+        }
+        said = ", ".join(f"{item.name}={_said(c, item.name)!r}" for item in fields(c) if item.name in INPUTS)
+        return [
+            f"problem = problem_of(SimpleNamespace({said}))",
+            "labels, goals, size, output = problem.truth.labels, problem.truth.boxes, problem.size, problem.output",
+            "logits, boxes, ids = problem.predictions.logits, problem.predictions.boxes, problem.predictions.ids",
+        ]
+    if c.source == "scene":
+        imports.add("from core.perception.shape_scenes import shape_scene")
+        classes = "3"
+        body = [
+            f"scene = shape_scene({c.scene}, count={c.objects}, side={SCENE_SIDE})",
+            "labels, goals, size = scene.labels, scene.boxes, scene.image.shape[:2]",
+        ]
+    else:
+        imports |= {
+            "import numpy as np",
+            "from PIL import Image",
+            "from core.perception.box_annotations import label_map_boxes",
+        }
+        classes = str(len(PHOTOS[c.source]))
+        body = [
+            f'mask = np.asarray(Image.open("assets/masks/{c.source}.png"))',
+            f"objects = label_map_boxes(mask, classes={PHOTOS[c.source]})",
+            "labels, goals, size = objects.labels, objects.boxes, mask.shape",
+        ]
+    if c.predictor == "tiny" and c.source == "scene":
+        imports |= {
+            "from safetensors.torch import load_file",
+            "from core.perception.tiny_detr import detect, load_tiny_detr",
+        }
+        body += [
+            'output = detect(load_tiny_detr(load_file("assets/models/tiny_detr.safetensors")), scene.image)',
+            "logits, boxes = output.pred_logits[:, 0].double().numpy(), output.pred_boxes[:, 0].double().numpy()",
+        ]
+    else:
+        imports.add("from core.perception.box_perturbation import perturbed_predictions")
+        errors = (
+            f"num_classes={classes}, num_queries={c.queries}, box_noise={c.noise}, label_flips={c.label_flips}, "
+            f"duplicates={c.duplicates}, misses=min({c.misses}, len(labels)), confidence={c.confidence}, seed={c.seed}"
+        )
+        body += [
+            f"made = perturbed_predictions(labels, goals, {errors})",
+            "logits, boxes = made.pred_logits[None], made.pred_boxes[None]",
+        ]
+    return [*body, "ids = [str(i) for i in range(boxes.shape[1])]"]
 
 
 def _said(c: Controls, name: str) -> object:
@@ -103,7 +153,7 @@ def _loss(c: Controls, imports: set[str]) -> list[str]:
     }
     return [
         *(() if c.kind == "softmax" else ("logits = np.stack([sigmoid_logits(layer) for layer in logits])",)),
-        "target = Target(torch.from_numpy(problem.truth.labels), torch.from_numpy(problem.truth.boxes))",
+        "target = Target(torch.from_numpy(labels), torch.from_numpy(goals))",
         "losses = {name.replace('cost', 'weight'): value for name, value in weights.items()}",
         "loss = set_loss(torch.from_numpy(logits)[:, None], torch.from_numpy(boxes)[:, None], [target],",
         f"    kind={c.kind!r}, eos_coefficient={c.eos}, **weights, **losses)",
@@ -129,17 +179,17 @@ def _nms(c: Controls, imports: set[str]) -> list[str]:
     }
     foreground, background, rescue = THRESHOLDS[c.thresholds]
     return [
-        "height, width = problem.size",
-        "d = postprocess(logits[-1], boxes[-1], image_size=problem.size)",
-        "goals = cxcywh_to_xyxy(problem.truth.boxes) * np.array([width, height, width, height])",
-        f"told = anchor_assignment(d.boxes_xyxy, goals, foreground_iou={foreground}, background_iou={background},"
+        "height, width = size",
+        "d = postprocess(logits[-1], boxes[-1], image_size=size)",
+        "corners = cxcywh_to_xyxy(goals) * np.array([width, height, width, height])",
+        f"told = anchor_assignment(d.boxes_xyxy, corners, foreground_iou={foreground}, background_iou={background},"
         f" allow_low_quality={rescue})",
         f"trace = list(suppression_steps(d.boxes_xyxy, d.scores, iou_threshold={c.nms_iou}, score_threshold=0.05,"
         " labels=d.labels))",
         "numbers = dict(matched=len(found.query_idx), positives=int(told.positives.sum()))",
         "for name, k in dict(all=np.flatnonzero(trace[-1].seen), kept=trace[-1].kept).items():",
         "    some = Detections(d.scores[k], d.labels[k], d.boxes_xyxy[k], d.query_idx[k])",
-        "    ap = average_precision([some], [(problem.truth.labels, goals)], num_classes=logits.shape[2] - 1)",
+        "    ap = average_precision([some], [(labels, corners)], num_classes=logits.shape[2] - 1)",
         "    hits = sum(int(c.hit.sum()) for c in ap.classes)",
         '    numbers |= {f"found_{name}": hits, f"false_{name}": len(k) - hits}',
         "steps = [dict(kept=len(s.kept), keeper_iou=s.iou if k else None) for k, s in enumerate(trace)]",
@@ -149,13 +199,12 @@ def _nms(c: Controls, imports: set[str]) -> list[str]:
 
 def _attention(c: Controls, imports: set[str]) -> list[str]:
     imports |= {"import math", "from core.perception.detr_matching import postprocess"}
-    body = ["height, width = problem.output.features.shape[-2:]"]
+    body = ["height, width = output.features.shape[-2:]"]
     if c.view == "decoder":
         imports.add("from core.perception.attention_maps import query_attention")
         body += [
-            "d = postprocess(logits[-1], boxes[-1], image_size=problem.size)",
-            "maps = query_attention(problem.output.decoder_cross_attention[-1, 0], (height, width))",
-            "ids = problem.predictions.ids",
+            "d = postprocess(logits[-1], boxes[-1], image_size=size)",
+            "maps = query_attention(output.decoder_cross_attention[-1, 0], (height, width))",
             f"kept = [k for k in range(len(d.scores)) if d.scores[k] >= {c.score} and not ids[d.query_idx[k]].startswith('n')]",
             "steps = [dict(kept_score=float(d.scores[k]), attention_sum=math.fsum(maps[int(ids[d.query_idx[k]])].ravel()),",
             "    attention_peak=float(maps[int(ids[d.query_idx[k]])].max())) for k in kept]",
@@ -164,7 +213,7 @@ def _attention(c: Controls, imports: set[str]) -> list[str]:
         imports.add("from core.perception.tiny_detr import attention_views")
         view = "attends_to" if c.view == "encoder_row" else "attended_by"
         body += [
-            "weights = problem.output.encoder_attention[-1, 0].double().mean(0)",
+            "weights = output.encoder_attention[-1, 0].double().mean(0)",
             "places = [(row, column) for row in range(height) for column in range(width)]",
             f"maps = [attention_views(weights, (height, width), row=r, column=k).{view} for r, k in places]",
             "steps = [dict(attention_sum=math.fsum(m.ravel()), attention_peak=float(m.max())) for m in maps]",
