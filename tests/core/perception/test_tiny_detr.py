@@ -78,6 +78,8 @@ def test_every_row_of_attention_sums_to_one(model):
     assert found.pred_boxes.min() >= 0
     assert found.pred_boxes.max() <= 1
     assert found.pred_logits.shape == (3, 1, 10, 4)
+    assert not model.training
+    assert not any(weight.requires_grad for weight in model.parameters())
 
 
 def test_attention_is_torchs_own(receipt):
