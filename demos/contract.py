@@ -60,8 +60,9 @@ class Demo(Generic[C, R]):
     )  # drawn while their section is open
     picks: tuple[str, ...] = ()  # controls whose value can be chosen on the stage
     drawing: Callable[[str, Mapping[str, Any]], str] | None = (
-        None  # ("box" or "paint", control values) -> the control to fill
+        None  # (one of `draws`, control values) -> control to fill
     )
+    draws: tuple[str, ...] = ("box", "paint")  # what can be made on the stage: box, paint, boxes, cells
 
     @property
     def kind(self) -> type[C]:

@@ -33,7 +33,7 @@ class Panel:
         """The component of one control, with its range, its label and its one-line explanation."""
         spec, value = spec_of(self.fields[name]), getattr(self.start, name)
         common: dict[str, Any] = {"elem_id": f"{self.demo.slug}--{name}", "interactive": True, **options}
-        if spec.kind != "drawn":
+        if spec.kind not in ("drawn", "marks"):
             common["label"] = self.text("controls", name, "label")
             info = self.text.find("controls", name, "info")
             if info and spec.kind != "files":

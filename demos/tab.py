@@ -27,7 +27,9 @@ MOVES = {
     "line": ("submit", "blur"),
     "files": ("upload", "clear", "delete"),
     "drawn": (),  # the stage's own events bring these
+    "marks": (),
 }
+PARTS = {"box": "xyxy", "paint": "drawing", "boxes": "boxes", "cells": "cells"}  # what the stage sends with each event
 
 
 def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> None:
@@ -66,7 +68,7 @@ def _connect(
     items = fields(panel.start)
     names = [item.name for item in items]
     controls = [panel.controls[name] for name in names]
-    drawn = [item.name for item in items if spec_of(item).kind == "drawn"]
+    drawn = [item.name for item in items if spec_of(item).kind in ("drawn", "marks")]
     flags = [panel.opened[name] for name in demo.charts]
     outputs = [scene, *(panel.plots[name] for name in demo.charts)]
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
@@ -139,10 +141,10 @@ def _connect(
     gr.on(moved, recompute, [turn, *controls, *flags], outputs, js=numbered, **quiet)
     scene.open_preset(open_preset, [turn, *flags], [*controls, *outputs], js=numbered, **quiet)
     if demo.drawing is not None:
-        for kind, part in (("box", "xyxy"), ("paint", "drawing")):
+        for kind in demo.draws:
             kept = [panel.controls[name] for name in drawn]
             event = getattr(scene, f"commit_{kind}")
-            event(drawing(kind, part), [turn, *controls, *flags], [*kept, *outputs], js=numbered, **quiet)
+            event(drawing(kind, PARTS[kind]), [turn, *controls, *flags], [*kept, *outputs], js=numbered, **quiet)
     if demo.picks:
 
         def picked(event: gr.EventData, question: str, *values: Any) -> tuple[Any, ...]:

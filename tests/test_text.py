@@ -166,6 +166,7 @@ def displayed(demo: Demo[Any, Any], controls: Any, text: Text) -> Iterator[Numbe
     for pane in demo.show(result, text).scene.panes:
         for layer in pane.layers:
             yield from getattr(layer, "receipts", ())
+            yield from (number for face in getattr(layer, "faces", ()) for number in face.receipts)
             if isinstance(layer, Table):
                 for rows in (layer.rows, *layer.later):
                     yield from (cell for row in rows for cell in row if isinstance(cell, Number))
@@ -197,7 +198,7 @@ def test_every_control_has_its_words(demo: Demo[Any, Any], language: str) -> Non
     text = demo.text(language)
     for item in fields(demo.presets["start"]):
         spec = spec_of(item)
-        if spec.kind == "drawn":
+        if spec.kind in ("drawn", "marks"):
             continue
         assert text("controls", item.name, "label")
         options = text.find("controls", item.name, "options") or {}

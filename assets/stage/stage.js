@@ -1,6 +1,6 @@
 /* A selector that finds an element's successor after everything was built anew. */
 function handleOf(node) {
-  for (const name of ['focus', 'cell', 'layer', 'view', 'tool', 'export', 'preset', 'guess']) if (node.dataset && node.dataset[name] !== undefined) return `[data-${name}="${CSS.escape(node.dataset[name])}"]`;
+  for (const name of ['focus', 'cell', 'face', 'layer', 'view', 'tool', 'export', 'preset', 'guess']) if (node.dataset && node.dataset[name] !== undefined) return `[data-${name}="${CSS.escape(node.dataset[name])}"]`;
   const number = node.querySelector && node.querySelector('[data-number]') || node.closest('[data-number]');
   if (number) return `.gb-number:has([data-number="${CSS.escape(number.dataset.number)}"]), .gb-cell[data-number="${CSS.escape(number.dataset.number)}"]`;
   return ['gb-undo', 'gb-toggle-numbers', 'gb-share'].filter(c => node.classList.contains(c)).map(c => `.${c}`)[0];
@@ -9,7 +9,7 @@ function handleOf(node) {
 /* The stage: mounts a scene, steps through it, keeps the address, speaks to Python only through `hooks`. */
 class Stage {
   constructor(root, hooks) {
-    this.root = root; this.hooks = hooks || {}; this.step = 0; this.selection = {}; this.timer = 0; this.loads = 0; this.panes = []; this.links = new Links(this);
+    this.root = root; this.hooks = hooks || {}; this.step = 0; this.selection = {}; this.faces = {}; this.timer = 0; this.loads = 0; this.panes = []; this.links = new Links(this);
     this.picks = {}; this.hovered = {};
     root.classList.add('gb-stage');
     root.addEventListener('keydown', e => this.keys(e));
@@ -39,7 +39,7 @@ class Stage {
     }
     if (turn !== this.loads) return;
     const chosen = data.preset && data.preset !== this.lastPreset; // another view opens at its own step
-    if (data.preset !== this.lastPreset) this.selection = {};
+    if (data.preset !== this.lastPreset) { this.selection = {}; if (data.preset) this.faces = {}; }
     this.lastPreset = data.preset;
     const opened = Glassbox.page.step(data.slug);
     this.step = Math.min(data.scene.steps - 1, opened ?? (same && !chosen && this.steps === data.scene.steps ? this.step : data.scene.step));
@@ -80,7 +80,8 @@ class Stage {
         } else if (pane.controls && pane.pane.layers.some(l => l.label && l.opacity !== undefined)) { if (row && row.first === pane) switches.push(pane.controls()); else pane.root.append(pane.controls()); }
         const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
         if (tools) {
-          if (old && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Painter(tools, pane, this);
+          const Kind = tools.boxes.length ? BoxEditor : Painter;
+          if (old instanceof Kind && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Kind(tools, pane, this);
           this.painter.sheet.dataset.focus = 'canvas';
           pane.holder.before(this.painter.root);
         }
@@ -94,7 +95,11 @@ class Stage {
     const roomy = this.root.clientWidth > 720;
     const below = place('below').length ? el('details', { class: 'gb-tables', open: this.tables ?? roomy, on: { toggle: e => { this.tables = e.target.open; } } }, el('summary', { text: t.tables }), el('div', { class: 'gb-below' }, ...place('below').map(p => p.root))) : null;
     this.table = el('section', { class: 'gb-numbers-view', hidden: true, 'aria-label': t.numbers_view });
-    this.root.replaceChildren(...[bar, this.alert, ...scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), this.guess(guesses), el('div', { class: 'gb-grid' }, main, side), wide, below, this.table, this.menu(), this.receipt.root].filter(Boolean));
+    const notes = scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), question = this.guess(guesses);
+    /* what is arranged by hand must not slip away under it: the words above the picture stay as they stood */
+    if (!(this.settledTop && this.top && !preset)) this.top = el('div', {}, ...[...notes, question].filter(Boolean)); else if (notes.length && !this.top.textContent.includes(notes[notes.length - 1].textContent)) this.top.append(...notes);
+    this.root.replaceChildren(...[bar, this.alert, this.top, el('div', { class: 'gb-grid' }, main, side), wide, below, this.table, this.menu(), this.receipt.root].filter(Boolean));
+    if (this.painter && this.painter.draw) this.painter.draw(); // now that the picture has its size
     this.root.tabIndex = 0; this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
     if (held && !drawing) ((focus && this.root.querySelector(focus)) || this.root).focus({ preventScroll: true });
   }
@@ -160,6 +165,7 @@ class Stage {
   flush() { const value = this.later; this.later = null; if (value) this.load(value); }
   /* A question is under way: a bar, which the style sheet shows after a blink; then how far it is, and a button that stops it. */
   wait(question) {
+    this.settledTop = this.arranging; this.arranging = false;
     if (this.giveUp()) this.calm();
     clearTimeout(this.waiting); this.question = question; this.seen = 0; this.since = performance.now();
     this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 150);
@@ -230,7 +236,7 @@ class Stage {
   }
   complain(message) { if (!this.alert) { if (!message) return; this.alert = el('p', { class: 'gb-alert', role: 'alert' }); this.root.append(this.alert); } this.alert.textContent = message || ''; this.alert.hidden = !message; this.root.dataset.message = message || ''; }
   /* Controls that belong to one mode only are shown in that mode. */
-  modes() { const tab = this.root.closest('.gb-tab'); if (!tab) return; for (const node of tab.querySelectorAll('.gb-when')) node.classList.toggle('gb-off', !Object.entries(this.data.modes).some(([k, v]) => node.classList.contains(`gb-when-${k}-${v}`))); }
+  modes() { const tab = this.root.closest('.gb-tab'); if (!tab || !this.data) return; const { modes } = this.data; for (const node of tab.querySelectorAll('.gb-when')) node.classList.toggle('gb-off', !Object.entries(modes).some(([k, v]) => node.classList.contains(`gb-when-${k}-${v}`))); }
   remember() { if (this.root.offsetParent !== null && this.data && this.data.query) Glassbox.page.write(this.data.slug, this.data.query, this.steps > 1 && this.step !== this.data.scene.step ? this.step : null); }
 }
 

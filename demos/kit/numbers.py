@@ -42,6 +42,7 @@ class Number:
     convention: str = ""  # text key of the convention in force
     item: str = ""  # which of several: a class's name
     kind: Kind = "computed"
+    gauge: bool = True  # a value in 0…1 is a share of something, and drawn as a bar
 
     @property
     def receipt_key(self) -> str:

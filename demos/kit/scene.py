@@ -99,6 +99,10 @@ class Boxes:
     link: str = ""
     items: np.ndarray | None = None  # (N,), or (T, N): id of each box under the link; −1: none
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
+    halo: bool = False  # on a photograph: a light line under the box, its name in white
+    names_at: Literal["top", "bottom"] = (
+        "top"  # with a halo: two sets of boxes keep their names out of each other's way
+    )
     type: str = "boxes"
 
 
@@ -116,6 +120,7 @@ class Points:
     link: str = ""
     items: np.ndarray | None = None  # (N,), or (T, N): id of each point under the link; −1: none
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
+    names_at: Literal["right", "left"] = "right"
     type: str = "points"
 
 
@@ -170,9 +175,21 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class Face:
+    """A further way to read a matrix: other numbers in the same cells. The reader chooses."""
+
+    key: str
+    label: str
+    shade: np.ndarray  # (R, C) uint8, or (T, R, C)
+    texts: tuple[Sequence[str], ...]  # (1 or T) × R·C
+    receipts: tuple[Number, ...] = ()
+
+
+@dataclass(frozen=True)
 class Matrix:
     """Numbers in cells, shaded. Clicking a cell lights the pixels of its code in every label layer with the same `link`; if the
-    link is one of `Scene.pointed`, pointing at the cell does."""
+    link is one of `Scene.pointed`, pointing at the cell does. With `pick`, clicking picks the cell (at most one a row and one a
+    column) and tells Python."""
 
     key: str
     label: str
@@ -186,6 +203,14 @@ class Matrix:
     link: str = ""
     receipts: tuple[Number, ...] = ()  # vouch for all cells; one, or one a step
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> (R, C) ids that light up with a cell
+    faces: tuple[Face, ...] = ()
+    face: str = ""  # key of the face shown first; "" = the matrix itself
+    marks: np.ndarray | None = None  # (R, C) or (T, R, C) uint8: 0 nothing, k = outlined as mark_names[k − 1]
+    mark_names: tuple[str, ...] = ()  # at most four
+    row_values: tuple[tuple[str, ...], ...] = ()  # (1 or T) × R, beside the rows' names
+    column_values: tuple[tuple[str, ...], ...] = ()  # (1 or T) × C
+    pick: bool = False
+    picked: tuple[tuple[int, int], ...] = ()  # (row, column)
     type: str = "matrix"
 
 
@@ -204,7 +229,8 @@ class Table:
     link: str = ""
     items: np.ndarray | None = None  # (R,), or (T, R): id of each row under the link; −1: none
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
-    later: tuple[Rows, ...] = ()  # one set of rows a step, as many rows in each; `rows` is then the first of them
+    later: tuple[Rows, ...] = ()  # one set of rows a step; `rows` is then the first of them
+    marks: tuple[tuple[int, ...], ...] = ()  # rows to emphasise at each step
     type: str = "table"
 
 
@@ -345,8 +371,20 @@ class Pane:
 
 
 @dataclass(frozen=True)
+class BoxSet:
+    """Boxes that visitors move, resize, draw, delete and give a class. `drawings.read_boxes` reads what they did."""
+
+    letter: str  # one small letter: names the set in the text
+    label: str
+    ids: tuple[str, ...]  # "0", "1", … as computed; "n0", … as visitors added them
+    classes: tuple[int, ...]  # of each box, an index into the tools' classes
+    xyxy: np.ndarray  # (N, 4) float32, the pane's units
+    add: bool = True
+
+
+@dataclass(frozen=True)
 class Tools:
-    """What can be drawn on a picture pane: a class brush and eraser on `layer`, or a box."""
+    """What can be drawn on a picture pane: a class brush and eraser on `layer`, a box, or several sets of boxes."""
 
     pane: str
     paint: bool = False
@@ -357,6 +395,8 @@ class Tools:
     empty: int = 0  # what the eraser writes
     box_xyxy: tuple[float, ...] = ()
     label: str = ""
+    boxes: tuple[BoxSet, ...] = ()
+    edits: str = ""  # what was done to them so far, as text
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,17 @@ from demos.kit.text import Text
 from demos.kit.theme import magnitude_colors, role_css
 
 ASSETS = Path(__file__).parents[2] / "assets" / "stage"
-SCRIPTS = ("decode.js", "links.js", "blocks.js", "picks.js", "layers.js", "paint.js", "numbers.js", "stage.js")
+SCRIPTS = (
+    "decode.js",
+    "links.js",
+    "blocks.js",
+    "picks.js",
+    "layers.js",
+    "paint.js",
+    "boxes.js",
+    "numbers.js",
+    "stage.js",
+)
 
 
 SENT = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")  # what decode.js has typed arrays for
@@ -128,6 +138,7 @@ def number_entry(number: Number, text: Text) -> dict[str, Any]:
         "formula": number.formula,
         "convention": "; ".join(text("conventions", part) for part in number.convention.split(".") if part),
         "kind": number.kind,
+        "gauge": number.gauge,
         "source": f"{number.source.__module__}.{number.source.__qualname__}",
         "where": where(number.source),
         "receipt": receipt["comparisons"] if receipt else [],
@@ -282,7 +293,7 @@ def head() -> str:
 
 
 def component(elem_id: str):
-    """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `commit_pick`, `open_preset`.
+    """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `commit_boxes`, `commit_cells`, `commit_pick`, `open_preset`.
 
     The template is a constant: what visitors wrote only ever reaches `textContent`.
     """
@@ -296,7 +307,8 @@ def component(elem_id: str):
         css_template="",
         js_on_load=(
             "Glassbox.mount(element, props, watch,"
-            " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), preset: d => trigger('open_preset', d),"
+            " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), boxes: d => trigger('commit_boxes', d),"
+            " cells: d => trigger('commit_cells', d), preset: d => trigger('open_preset', d),"
             " pick: d => trigger('commit_pick', d), follow: server.follow})"
         ),
         server_functions=[follow],

@@ -12,6 +12,7 @@ from tests.bench.table import markdown
 MODULES = (
     "tests.bench.segmentation",
     "tests.bench.pooling",
+    "tests.bench.detr",
     "tests.bench.attention",
 )  # each has measure() -> Iterable[Row]
 

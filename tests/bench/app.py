@@ -108,6 +108,9 @@ def measure() -> Iterator[Budget]:
             page.goto(f"{url}?tab={FIRST_ROOM.name}&preset=background&predictor=paint")
             page.wait_for_selector(STAGE)
             yield from _painting(page)
+            page.goto(f"{url}?tab=detr-matching&preset=start")
+            page.wait_for_selector(f"#detr-matching--stage {STAGE}")
+            yield from _dragging(page)
             yield from _large_masks(browser, url)
             yield from _long_work(browser, url)
             yield _largest_view()
@@ -197,6 +200,30 @@ def _painting(page: Page) -> Iterator[Budget]:
             seconds.append(float(page.locator(STAGE).first.get_attribute("data-repaint") or "nan"))
     yield Budget("brush stroke to repainted picture: median", median(seconds), "ms", 300)
     yield Budget("brush stroke to repainted picture: p95", percentile(seconds, 0.95), "ms", 300)
+
+
+def _dragging(page: Page) -> Iterator[Budget]:
+    """From a move of a held box to the picture with its new pairs and numbers."""
+    stage, seconds = page.locator(f"#detr-matching--stage {STAGE}"), []
+    for drag in range(STROKES + 2):
+        while (box := stage.locator("[data-box=t0]").bounding_box()) is None:
+            page.wait_for_timeout(20)  # it is being drawn anew
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        for k in range(1, 4):
+            before = stage.get_attribute("data-ready")
+            page.mouse.move(x + (-1) ** drag * 7 * k, y + 2 * k)
+            page.wait_for_function(
+                "([stage, old]) => document.querySelector(stage).dataset.ready !== old",
+                arg=[f"#detr-matching--stage {STAGE}", before],
+            )
+            if drag >= 2:
+                seconds.append(float(stage.get_attribute("data-repaint") or "nan"))
+        page.mouse.up()
+        page.wait_for_timeout(400)
+    yield Budget("dragged box to new pairs: median", median(seconds), "ms", 300)
+    yield Budget("dragged box to new pairs: p95", percentile(seconds, 0.95), "ms", 300)
 
 
 def _large_masks(browser: Browser, url: str) -> Iterator[Budget]:

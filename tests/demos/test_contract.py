@@ -68,6 +68,7 @@ def scene_numbers(scene: Scene) -> Iterator[Number]:
     for pane in scene.panes:
         for layer in pane.layers:
             yield from getattr(layer, "receipts", ())
+            yield from (number for face in getattr(layer, "faces", ()) for number in face.receipts)
             if isinstance(layer, Table):
                 for rows in (layer.rows, *layer.later):
                     yield from (cell for row in rows for cell in row if isinstance(cell, Number))
@@ -194,7 +195,8 @@ def test_languages_show_the_same_numbers(demo: AnyDemo, preset: str) -> None:
         for pane in header["scene"]["panes"]:
             for layer in pane["layers"]:
                 if layer["type"] == "table":
-                    tables.append([[c["raw"] for c in row if isinstance(c, dict)] for row in layer["rows"]])
+                    rows = [*layer["rows"], *(row for frame in layer["frames"] for row in frame)]
+                    tables.append([[c["raw"] for c in row if isinstance(c, dict)] for row in rows])
                 if layer["type"] == "matrix":
                     matrices.append((layer["texts"], arrays[layer["shade"]["$"]].tolist()))
         seen.append(
@@ -233,6 +235,8 @@ def admissible(spec: Spec, default: Any) -> st.SearchStrategy[Any]:
         return st.integers(int(spec.low), int(spec.high)) if spec.whole else st.floats(spec.low, spec.high)
     if spec.kind == "choice":
         return st.sampled_from(spec.options)
+    if spec.kind == "marks":
+        return st.sampled_from(("", "t0.1.1000.1000.4000.4000_p0.x", "0.1_1.0"))
     return st.booleans() if spec.kind == "toggle" else st.just(default)
 
 
@@ -514,6 +518,13 @@ def test_a_wrong_control_says_one_sentence_and_leaves_the_rest() -> None:
         assert header["scene"] is None
         assert len(charts) == len(demo.charts)
         assert all(chart == gr.skip() for chart in charts)
+
+
+def test_a_refused_view_says_what_was_chosen() -> None:
+    """Whoever chooses their own files must see where to put them before there are any."""
+    header, _ = decode(attempt(DEMOS[0], "en", {"source": "files", "grow": 3, "predictor": "no such"})[0])
+    assert header["scene"] is None
+    assert header["chosen"] == {"source": "files"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

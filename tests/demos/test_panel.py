@@ -20,6 +20,7 @@ KINDS: dict[str, type] = {
     "files": gr.File,
     "drawn": gr.Textbox,
     "line": gr.Textbox,
+    "marks": gr.Textbox,
 }
 
 demos = pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.slug)
@@ -64,7 +65,7 @@ def test_components_have_the_controls_range(demo: Any, language: str) -> None:
             assert component.value is None
         else:
             assert component.value == item.default
-        if spec.kind == "drawn":
+        if spec.kind in ("drawn", "marks"):
             assert component.visible == "hidden"
         else:
             assert component.label == text("controls", item.name, "label")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import gradio as gr
@@ -97,6 +97,22 @@ def test_moving_a_control_recomputes(events: dict[str, Any]) -> None:
     header = said(function(events, "recompute")("9", *values, *[False] * len(CHARTS))[0])
     assert header["numbers"][0][0]["raw"] == 1.0
     assert "grow=0" in header["query"]
+
+
+def test_a_topic_without_charts_answers_with_the_value_itself() -> None:
+    """Gradio would hand a tuple of one on to the stage as it is."""
+    bare = replace(DEMO, charts={}, build=build_without_charts)
+    with gr.Blocks() as page, gr.Tabs(), gr.Tab(id=bare.slug) as tab:
+        render(bare, "en", tab, first=bare.slug)
+    (event,) = [block for block in page.fns.values() if block.api_name == "recompute"]
+    assert len(event.outputs) == 1
+    assert isinstance(inspect.unwrap(event.fn)("4", *START), str)
+
+
+def build_without_charts(panel: Any) -> None:
+    with panel.left:
+        for name in NAMES:
+            panel.control(name)
 
 
 def test_a_box_fills_its_control(events: dict[str, Any]) -> None:

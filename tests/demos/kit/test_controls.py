@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demos.kit.controls import (
+    LINKED_MARKS,
     MAX_DRAWN,
+    MAX_MARKS,
     ControlError,
     checked,
     choice,
@@ -23,6 +25,7 @@ from demos.kit.controls import (
     from_query,
     is_content,
     line,
+    marks,
     nearest_preset,
     number,
     spec_of,
@@ -305,3 +308,49 @@ def test_a_line_that_does_not_match_is_refused_with_an_example(value: Any) -> No
     with pytest.raises(ControlError, match=r"sizes must be written like '1, 2'"):
         checked(Sample, {"sizes": value})
     assert from_query(Sample, urlencode({"sizes": str(value)}), presets=PRESETS)[1].sizes in ("1, 2", str(value))
+
+
+# -- what is arranged on the stage ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arranged:
+    boxes: str = marks()
+    cells: str = marks()
+    sketch: str = drawn()
+
+
+ARRANGED = {"start": Arranged(), "made": Arranged(boxes="t0.x", cells="0.1")}
+
+
+@pytest.mark.parametrize("preset", ARRANGED)
+@pytest.mark.parametrize("boxes", ["", "t0.x", "t0.1.1000.2000.3000.4000_pn0.0.1.2.3.4"])
+def test_links_carry_short_marks_exactly_and_empty_ones_too(preset: str, boxes: str) -> None:
+    controls = replace(ARRANGED[preset], boxes=boxes)
+    query = to_query(controls, preset=preset, base=ARRANGED[preset])
+    assert from_query(Arranged, query, presets=ARRANGED) == (preset, controls)
+    assert "boxes" not in query or controls.boxes != ARRANGED[preset].boxes
+
+
+@pytest.mark.parametrize(("first", "second"), [(1400, 0), (1401, 0), (700, 700), (701, 700)])
+def test_long_marks_stay_out_like_an_upload(first: int, second: int) -> None:
+    controls = Arranged(boxes="a" * first, cells="0" * second)
+    query = to_query(controls, preset="start", base=Arranged())
+    assert len(query) <= 2048
+    said = from_query(Arranged, query, presets=ARRANGED)[1]
+    assert (said == controls) == (first + second <= LINKED_MARKS)
+    assert said.boxes in ("", controls.boxes)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, 3, ["t0.x"], "T0.x", "t0 x", "t0,x", "<b>", "é", "a" * (MAX_MARKS + 1), "t0.x\n"],
+    ids=lambda v: repr(v)[:20],
+)
+def test_marks_refuse(value: Any) -> None:
+    with pytest.raises(ControlError, match="boxes must be at most"):
+        checked(Arranged, {"boxes": value})
+
+
+def test_broken_marks_in_a_link_leave_the_preset() -> None:
+    assert from_query(Arranged, "preset=made&boxes=<script>", presets=ARRANGED) == ("made", ARRANGED["made"])

@@ -30,7 +30,9 @@ from demos.kit.scene import (
     Axes,
     Bars,
     Boxes,
+    BoxSet,
     Cells,
+    Face,
     Grid,
     Guess,
     Hover,
@@ -138,8 +140,18 @@ LAYERS: dict[str, Layer] = {
         ("c", "d"),
         codes=np.arange(4).reshape(2, 2),
         receipts=(NUMBER,),
+        faces=(Face("f", "F", np.ones((2, 2), np.uint8), (("5", "6", "7", "8"),), (NUMBER,)),),
+        face="f",
+        marks=np.array([[0, 1], [2, 4]], np.uint8),
+        mark_names=("one", "two"),
+        row_values=(("0.5", "1"), ("2", "3")),
+        column_values=(("a", "b"),),
+        pick=True,
+        picked=((0, 1),),
     ),
-    "table": Table("a", "A", ("k", "v"), (("row", NUMBER),), (0,), later=((("row", NUMBER),), (("row", "–"),))),
+    "table": Table(
+        "a", "A", ("k", "v"), (("row", NUMBER),), (0,), later=((("row", NUMBER),), (("row", "–"),)), marks=((0,), ())
+    ),
     "cells": Cells(
         "a",
         "A",
@@ -229,6 +241,15 @@ def test_every_layer_type_is_tried() -> None:
 def test_layers_come_back(name: str) -> None:
     header, found = back(LAYERS[name])
     same(unpacked(header["scene"], found)["panes"][0]["layers"][0], LAYERS[name])
+
+
+def test_boxes_to_be_dragged_come_back() -> None:
+    boxes = BoxSet("t", "object", ("0", "n0"), (1, 0), np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.float32), add=False)
+    scene = Scene(
+        (Pane("p", "", (), 8, 8),), tools=Tools("p", classes=("a", "b"), boxes=(boxes,), edits="tn0.0.1.2.3.4")
+    )
+    header, found = decode(encode(Payload("s", "en", "T", scene, ()), Text("en")))
+    same(unpacked(header["scene"], found)["tools"], scene.tools)
 
 
 def test_a_full_scene_comes_back() -> None:
