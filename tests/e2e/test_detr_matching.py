@@ -72,7 +72,8 @@ def drag(page: Page, start_: tuple[float, float], end: tuple[float, float]) -> N
 def settled(page: Page) -> Controls:
     """Waits until the numbers are those of what the address says."""
     page.wait_for_function(
-        "s => { const p = document.querySelector(s).gb.painter; return p && !p.travelling && !p.unanswered && !p.hand && p.tools.edits === p.text() }",
+        "s => { const p = document.querySelector(s).gb.painter;"
+        " return p && !p.travelling && !p.unanswered && !p.hand && p.tools.edits === p.text() }",
         arg=f"#{SLUG}--stage .gb-stage",
         timeout=WAIT,
     )
