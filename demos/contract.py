@@ -58,6 +58,7 @@ class Demo(Generic[C, R]):
     charts: Mapping[str, Callable[[R, Text], go.Figure]] = field(
         default_factory=dict
     )  # drawn while their section is open
+    picks: tuple[str, ...] = ()  # controls whose value can be chosen on the stage
     drawing: Callable[[str, Mapping[str, Any]], str] | None = (
         None  # ("box" or "paint", control values) -> the control to fill
     )

@@ -143,6 +143,22 @@ def _connect(
             kept = [panel.controls[name] for name in drawn]
             event = getattr(scene, f"commit_{kind}")
             event(drawing(kind, part), [turn, *controls, *flags], [*kept, *outputs], js=numbered, **quiet)
+    if demo.picks:
+
+        def picked(event: gr.EventData, question: str, *values: Any) -> tuple[Any, ...]:
+            """One control takes the value that was chosen on the stage, if it may be chosen there."""
+            said = _said(event)
+            name, value = said.get("control"), said.get("value")
+            if name not in demo.picks:
+                return (*(gr.skip() for _ in demo.picks), *(gr.skip() for _ in outputs))
+            changed = [value if name == other else old for other, old in zip(names, values, strict=False)]
+            answer = view([*changed, *values[len(names) :]], question=question)
+            refused = stage.message_of(answer[0]) is not None
+            kept = [value if name == other and not refused else gr.skip() for other in demo.picks]
+            return (*kept, *answer)
+
+        takers = [panel.controls[name] for name in demo.picks]
+        scene.commit_pick(picked, [turn, *controls, *flags], [*takers, *outputs], js=numbered, **quiet)
     for index, name in enumerate(demo.charts):
 
         def open_chart(*values: Any, index: int = index) -> tuple[Any, ...]:

@@ -20,10 +20,12 @@ class PicturePane {
     this.pane = pane; this.stage = stage; this.cache = new Map();
     /* tiny pictures are drawn larger, huge ones no larger than screens are */
     const area = pane.width * pane.height;
-    this.scale = area > 2.1e6 ? Math.sqrt(2.1e6 / area) : Math.max(1, Math.floor(640 / Math.max(pane.width, pane.height)));
+    this.blocks = pane.layers.filter(l => l.type === 'grid');
+    this.scale = area > 2.1e6 ? Math.sqrt(2.1e6 / area) : Math.max(1, Math.floor((this.blocks.length ? 1400 : 640) / Math.max(pane.width, pane.height)));
     const W = Math.round(pane.width * this.scale), H = Math.round(pane.height * this.scale);
     this.canvas = el('canvas', { width: W, height: H, class: 'gb-raster' });
     this.svg = sv('svg', { viewBox: `0 0 ${pane.width} ${pane.height}`, class: 'gb-vector', 'aria-hidden': 'true', preserveAspectRatio: 'none' });
+    this.marked = pane.layers.filter(l => l.names && l.type === 'cells');
     this.tip = el('output', { class: 'gb-tip', 'aria-live': 'off' });
     const most = pane.pixel ? `;--gb-most:${pane.pixel * pane.width}px` : '';
     this.holder = el('div', { class: 'gb-picture', style: `aspect-ratio:${pane.width}/${pane.height};--gb-ratio:${pane.width / pane.height}${most}` }, this.canvas, this.svg);
@@ -33,9 +35,14 @@ class PicturePane {
     if (pane.title) this.root.append(el('figcaption', { text: pane.title }));
     this.root.append(this.holder, this.tip);
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
-    this.holder.addEventListener('pointermove', e => { this.hover(this.position(e)); this.point(this.spot(e)); });
+    const keys = pane.layers.filter(l => l.type === 'cells').flatMap(l => l.legend);
+    if (keys.length) this.root.append(el('div', { class: 'gb-legend' }, ...keys.map(k => swatch(...k))));
+    const proofs = this.blocks.filter(l => l.receipts.length);
+    if (proofs.length) this.root.append(el('div', { class: 'gb-proofs' }, ...proofs.map(l => el('button', { type: 'button', class: 'gb-proof', data: { focus: `proof-${l.key}` }, text: `${stage.text.receipt}: ${l.label}`, on: { click: () => stage.showReceipt(pick(l.receipts, stage.step)) } }))));
+    this.holder.addEventListener('pointermove', e => { this.hover(this.position(e), this.spot(e)); this.point(this.spot(e)); });
     this.holder.addEventListener('pointerleave', e => { this.tip.textContent = ''; if (e.pointerType !== 'touch') this.point(null); });
     if (stage.links.any(pane.layers)) this.listen();
+    else if (pane.layers.some(l => l.pick || l.steps) && !(stage.data.scene.tools && stage.data.scene.tools.pane === pane.key)) this.picker = new Picker(this);
   }
   async ready() {
     for (const layer of this.pane.layers.filter(l => l.type === 'picture'))
@@ -59,8 +66,11 @@ class PicturePane {
     return column >= 0 && column < w && row >= 0 && row < h ? codes[row * w + column] : undefined;
   }
   codeAt(layer, [x, y]) { return this.codeUnder(layer, [x + .5, y + .5]); }
-  hover([x, y]) {
-    const said = [`${x}, ${y}`];
+  hover([x, y], place = [x, y]) {
+    const said = this.blocks.length || this.picker ? [] : [`${x}, ${y}`];
+    for (const layer of this.blocks) if (this.state[layer.key].visible) { const words = gridCell(layer, this.stage.step, place); if (words) said.push(words); }
+    for (const layer of this.pane.layers) if (layer.pick) said.push(this.stage.pickLabel(layer.pick, this.codeAt(layer, [x, y])));
+    for (const layer of this.marked) { const i = cellAt(layer, [x, y]); if (i >= 0 && layer.names[i]) said.push(layer.names[i]); }
     for (const layer of this.pane.layers) if (layer.type === 'labels' && this.state[layer.key].visible)
       for (const h of layer.hover) {
         const name = h.names[h.index[this.codeAt(layer, [x, y])]], words = h.label ? `${h.label}: ${name}` : name;
@@ -156,7 +166,8 @@ class PicturePane {
           s.globalCompositeOperation = 'source-in'; s.fillStyle = stripes(s, kind, Math.max(6, Math.round(W / 90))); s.fillRect(0, 0, W, H);
           c.globalAlpha = Math.min(1, state.opacity + .2); c.drawImage(sheet, 0, 0);
         }
-      }
+      } else if (layer.type === 'cells') drawCells(c, layer, step, W / pane.width, H / pane.height);
+      else if (layer.type === 'grid') drawGrid(c, layer, step, W / pane.width);
     }
     c.globalAlpha = 1;
     this.drawSelection(c, W, H, step);
@@ -166,6 +177,7 @@ class PicturePane {
     /* what is lit lies on top */
     this.svg.replaceChildren(...drawn.filter(n => !n.dataset.lit), ...drawn.filter(n => n.dataset.lit), ...(cross ? [cross] : []));
     if (this.linked) this.holder.dataset.linked = linked.join(' ');
+    if (this.picker) this.picker.draw();
   }
   /* The edge of all pixels whose code is lit. */
   outline(c, layer, linked) {
@@ -228,11 +240,13 @@ class PicturePane {
     for (const layer of this.pane.layers) if (this.state[layer.key].visible) for (const view of layer.views || []) if (view.key === this.state[layer.key].view) for (const [label, color, hatch] of view.legend) {
       if (seen.has(label + color)) continue;
       seen.add(label + color);
-      items.push(el('span', { class: 'gb-key' }, el('i', { style: `background-color:${color}`, class: `gb-swatch gb-hatch-${hatch}` }), label));
+      items.push(swatch(label, color, hatch));
     }
     this.legendBox.replaceChildren(...items);
   }
 }
+
+const swatch = (label, color, hatch) => el('span', { class: 'gb-key' }, el('i', { style: `background-color:${color}`, class: `gb-swatch gb-hatch-${hatch}` }), label);
 
 /* Vector layers; `map` takes the pane's coordinates to the SVG's, `unit` is one screen pixel's worth. Lit items are named in `linked`. */
 const LIT = '#ffe500', DARK = '#10151c';
@@ -276,6 +290,14 @@ function drawVector(layer, step, map, unit, links, linked = []) {
       if (lit(i)) glow('path', { d: d || 'M0 0' }, 3);
       else out.push(sv('path', { d: d || 'M0 0', fill: 'none', stroke: color(i), 'stroke-width': 2, 'vector-effect': 'non-scaling-stroke' }));
     }
+  } else if (layer.type === 'words') {
+    const texts = pick(layer.texts, step);
+    for (let i = 0; i < layer.xy.shape[0]; i++) {
+      const [x, y] = map(layer.xy[2 * i], layer.xy[2 * i + 1]);
+      if (Number.isFinite(x + y) && texts[i]) out.push(sv('text', { x, y: y + layer.size * .35, 'font-size': layer.size, 'text-anchor': layer.anchor, fill: colorOf(layer.color), text: texts[i] }));
+    }
+  } else if (layer.type === 'grid') {
+    out.push(gridTitle(layer));
   } else if (layer.type === 'ribbons') {
     const e = at(layer.ends, step, 2);
     for (let i = 0; i < e.shape[0]; i++) {
@@ -331,7 +353,7 @@ class ListPane {
     this.pane = pane; this.stage = stage;
     this.root = el('section', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('h3', { text: pane.title }));
-    this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : l.type === 'table' ? new TableView(l, stage) : new BarsView(l, stage));
+    this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : new { table: TableView, bars: BarsView, stack: StackView, registers: RegistersView }[l.type](l, stage));
     this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proofs = pane.layers[i].receipts || []; if (proofs.length) this.root.append(el('button', { type: 'button', class: 'gb-proof', data: { focus: 'proof' }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs, stage.step)) } })); });
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
   }
@@ -412,15 +434,33 @@ class TableView {
   constructor(layer, stage) {
     this.layer = layer; this.stage = stage;
     const marked = new Set(layer.marked);
+    this.layer = layer; this.stage = stage; this.cells = [];
     this.root = el('div', { class: 'gb-scroll' }, el('table', { class: layer.columns.length > 2 && layer.rows.some(r => typeof r[r.length - 1] === 'string') ? 'gb-table gb-notes' : 'gb-table', 'aria-label': layer.label },
       el('thead', {}, el('tr', {}, ...layer.columns.map(c => el('th', { scope: 'col', text: c })))),
-      el('tbody', {}, ...layer.rows.map((row, r) => el('tr', { class: marked.has(r) ? 'gb-marked' : undefined }, ...row.map((cell, i) =>
-        typeof cell === 'string' ? el(i ? 'td' : 'th', { scope: i ? undefined : 'row', text: cell })
-          : el('td', { class: 'gb-num' }, el('button', { type: 'button', class: 'gb-cell', text: cell.text, 'aria-label': `${cell.label} ${cell.item} ${cell.text}`, data: { number: cell.key, item: cell.item }, on: { click: () => stage.showReceipt(cell) } }))))))));
+      el('tbody', {}, ...layer.rows.map((row, r) => el('tr', { class: marked.has(r) ? 'gb-marked' : undefined }, ...row.map((cell, i) => {
+        const words = typeof cell === 'string', node = words ? el(i ? 'td' : 'th', { scope: i ? undefined : 'row' }) : el('button', { type: 'button', class: 'gb-cell', on: { click: () => stage.showReceipt(this.now()[r][i]) } });
+        this.cells.push([node, r, i]);
+        return words ? node : el('td', { class: 'gb-num' }, node);
+      }))))));
     this.rows = [...this.root.querySelectorAll('tbody tr')];
     this.rows.forEach((row, i) => linkedElement(row, layer, i, stage));
+    this.fill();
   }
-  draw() { if (this.stage.links.live(this.layer)) this.rows.forEach((row, i) => row.classList.toggle('gb-lit', this.stage.links.lit(this.layer, i))); }
+  /* What stands in the table at the current step. */
+  now() { const { layer } = this; return layer.later.length ? pick(layer.later, this.stage.step) : layer.rows; }
+  fill() {
+    const rows = this.now();
+    for (const [node, r, i] of this.cells) {
+      const cell = rows[r][i], text = typeof cell === 'string' ? cell : cell.text;
+      if (node.textContent !== text) node.textContent = text;
+      if (typeof cell === 'string') continue;
+      node.setAttribute('aria-label', `${cell.label} ${cell.item} ${cell.text}`); node.dataset.number = cell.key; node.dataset.item = cell.item;
+    }
+  }
+  draw() {
+    if (this.layer.later.length) this.fill();
+    if (this.stage.links.live(this.layer)) this.rows.forEach((row, i) => row.classList.toggle('gb-lit', this.stage.links.lit(this.layer, i)));
+  }
 }
 
 class BarsView {

@@ -10,6 +10,7 @@ function handleOf(node) {
 class Stage {
   constructor(root, hooks) {
     this.root = root; this.hooks = hooks || {}; this.step = 0; this.selection = {}; this.timer = 0; this.loads = 0; this.panes = []; this.links = new Links(this);
+    this.picks = {}; this.hovered = {};
     root.classList.add('gb-stage');
     root.addEventListener('keydown', e => this.keys(e));
   }
@@ -28,7 +29,8 @@ class Stage {
       return this.complain(data.message);
     }
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
-    this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp; this.links.forget();
+    this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp; this.links.forget(); this.hovered = {};
+    this.picks = Object.fromEntries(data.scene.picks.map(p => [p.control, p.value]));
     this.panes = data.scene.panes.map(pane => new (pane.axes ? ChartPane : pane.width ? PicturePane : ListPane)(pane, this));
     for (const pane of this.panes) {
       const before = pane.state && old.find(p => p.state && p.pane.key === pane.pane.key);
@@ -96,7 +98,9 @@ class Stage {
     this.range = el('input', { type: 'range', min: 0, max: n - 1, value: 0, 'aria-label': t.step, data: { focus: 'range' }, on: { input: () => this.show(+this.range.value) } });
     this.place = el('output', { class: 'gb-step' });
     const go = (label, sign, to) => el('button', { type: 'button', 'aria-label': label, text: sign, on: { click: () => this.show(to()) } });
-    return el('div', { class: 'gb-scrubber', hidden: n < 2 }, go(t.first, '|◀', () => 0), go(t.back, '◀', () => this.step - 1), this.play, go(t.forward, '▶|', () => this.step + 1), this.range, this.place);
+    this.marks = new Marks(this, this.data.scene.marks);
+    const bar = el('div', { class: 'gb-scrubber', hidden: n < 2 }, go(t.first, '|◀', () => 0), go(t.back, '◀', () => this.step - 1), this.play, go(t.forward, '▶|', () => this.step + 1), el('div', { class: 'gb-range' }, this.marks.ticks, this.range), this.place);
+    return el('div', {}, bar, n > 1 ? this.marks.root : null);
   }
   menu() {
     const t = this.text;
@@ -129,7 +133,7 @@ class Stage {
     this.step = Math.max(0, Math.min(this.steps - 1, step));
     this.links.forget();
     for (const pane of this.panes) pane.draw();
-    this.numbers.draw();
+    this.numbers.draw(); this.marks.draw();
     this.range.value = this.step;
     const name = pick(this.data.scene.step_names, this.step);
     this.place.textContent = `${this.step + 1} / ${this.steps}${name ? ` · ${name}` : ''}`;
@@ -144,7 +148,7 @@ class Stage {
     if (this.table.hidden) return;
     const t = this.text, numbers = pick(this.data.numbers, this.step) || [];
     this.table.replaceChildren(el('h3', { text: t.numbers_view }), el('div', { class: 'gb-scroll', tabindex: 0 }, el('table', { class: 'gb-table' }, el('thead', {}, el('tr', {}, ...[t.quantity, t.value, t.filled, t.convention].map(h => el('th', { scope: 'col', text: h })))),
-      el('tbody', {}, ...numbers.map(n => el('tr', {}, el('th', { scope: 'row', text: n.item ? `${n.label} · ${n.item}` : n.label }), el('td', { class: 'gb-num', text: n.text }), el('td', { class: 'gb-mono', text: n.filled || n.formula }), el('td', { text: n.convention })))))));
+      el('tbody', {}, ...numbers.map(n => el('tr', {}, el('th', { scope: 'row', text: n.item ? `${n.label} · ${n.item}` : n.label }), el('td', { class: 'gb-num', text: n.text }), el('td', { class: 'gb-mono', text: n.filled || n.formula }), el('td', { text: n.convention })))))), ...this.panes.flatMap(p => (p.blocks || []).map(layer => el('div', { class: 'gb-scroll', tabindex: 0 }, gridTable(layer, this.step)))));
   }
   showReceipt(n) { this.receipt.show(n); }
   flush() { const value = this.later; this.later = null; if (value) this.load(value); }
@@ -189,6 +193,22 @@ class Stage {
     for (const pane of this.panes) pane.draw();
     this.picked.hidden = !words; this.picked.textContent = words ? `${words}  —  ${this.text.lit}` : '';
   }
+  /* A value is pointed at, or was chosen: what belongs to it is shown at once, and the server is told of a choice. */
+  point(said) {
+    const before = this.hovered;
+    if (String(Object.entries(before)) === String(Object.entries(said))) return;
+    this.hovered = said;
+    this.drawPicks();
+  }
+  choosePick(control, value) {
+    if (this.picks[control] === value) return;
+    this.picks[control] = value;
+    this.drawPicks();
+    if (this.hooks.pick) this.hooks.pick({ control, value });
+  }
+  pointed(control) { return this.hovered[control] ?? this.picks[control]; }
+  drawPicks() { for (const pane of this.panes) { if (pane.picker) pane.picker.draw(); for (const part of pane.parts || []) if (part.layer && part.layer.pick) part.draw(); } }
+  pickLabel(control, value, label) { const p = this.data.scene.picks.find(k => k.control === control); return fill(label || (p && p.label) || '{k}', { k: (p && p.names[value]) ?? value }); }
   toggle() { if (this.timer) return this.stop(); this.play.textContent = '❚❚'; this.play.setAttribute('aria-label', this.text.pause); if (this.step === this.steps - 1) this.show(0); this.timer = setInterval(() => { if (!this.root.isConnected || this.step >= this.steps - 1) return this.stop(); if (this.root.offsetParent !== null) this.show(this.step + 1, false); }, 160); }
   stop() { clearInterval(this.timer); this.timer = 0; if (this.play) { this.play.textContent = '▶'; this.play.setAttribute('aria-label', this.text.play); } }
   keys(event) {
@@ -199,6 +219,7 @@ class Stage {
     if (act && !onRange && this.steps > 1) { event.preventDefault(); act(); }
     else if (event.key === 'Escape' && this.bar) this.cancel();
     else if (event.key === ' ' && !/BUTTON|INPUT|SUMMARY/.test(tag) && this.steps > 1) { event.preventDefault(); this.toggle(); }
+    else if (this.marks && this.marks.key(event)) event.preventDefault();
     else if (/^[1-9]$/.test(event.key) && names[event.key - 1] && this.hooks.preset) { event.preventDefault(); this.hooks.preset({ preset: names[event.key - 1] }); }
   }
   complain(message) { if (!this.alert) { if (!message) return; this.alert = el('p', { class: 'gb-alert', role: 'alert' }); this.root.append(this.alert); } this.alert.textContent = message || ''; this.alert.hidden = !message; this.root.dataset.message = message || ''; }

@@ -26,7 +26,7 @@ from demos.kit.text import Text
 from demos.kit.theme import magnitude_colors, role_css
 
 ASSETS = Path(__file__).parents[2] / "assets" / "stage"
-SCRIPTS = ("decode.js", "links.js", "layers.js", "paint.js", "numbers.js", "stage.js")
+SCRIPTS = ("decode.js", "links.js", "blocks.js", "picks.js", "layers.js", "paint.js", "numbers.js", "stage.js")
 
 
 SENT = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")  # what decode.js has typed arrays for
@@ -268,7 +268,7 @@ def head() -> str:
 
 
 def component(elem_id: str):
-    """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `open_preset`.
+    """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `commit_pick`, `open_preset`.
 
     The template is a constant: what visitors wrote only ever reaches `textContent`.
     """
@@ -283,7 +283,7 @@ def component(elem_id: str):
         js_on_load=(
             "Glassbox.mount(element, props, watch,"
             " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), preset: d => trigger('open_preset', d),"
-            " follow: server.follow})"
+            " pick: d => trigger('commit_pick', d), follow: server.follow})"
         ),
         server_functions=[follow],
         apply_default_css=False,
