@@ -89,7 +89,21 @@ def sram_use(
     >>> use.parts, round(use.share, 2), use.overflows
     ({'Q': 4096, 'K': 12288, 'V': 12288, 'O': 4096, 'S': 12288, 'stats': 256}, 0.92, False)
     """
-    raise NotImplementedError
+    _check(block_q=block_q, block_k=block_k, d=d, capacity_bytes=capacity_bytes, dtype_bytes=dtype_bytes)
+    state = dtype_bytes if state_bytes is None else state_bytes
+    _check(state_bytes=state)
+    if placement not in PLACEMENTS:
+        raise ValueError(f"placement must be one of {PLACEMENTS}, got {placement!r}")
+    on_chip = state if placement == "one_memory" else 0
+    return SramUse(
+        queries=block_q * d * dtype_bytes,
+        keys=block_k * d * dtype_bytes,
+        values=block_k * d * dtype_bytes,
+        output=block_q * d * on_chip,
+        scores=block_q * block_k * on_chip,
+        statistics=4 * block_q * on_chip,
+        capacity=capacity_bytes,
+    )
 
 
 def sram_bytes(
@@ -141,7 +155,9 @@ def paper_block_sizes(sram_elements: int, d: int) -> BlockSizes:
     >>> paper_block_sizes(49152, 64), paper_block_sizes(49152, 128)
     (BlockSizes(block_q=64, block_k=192), BlockSizes(block_q=96, block_k=96))
     """
-    raise NotImplementedError
+    _check(sram_elements=sram_elements, d=d)
+    block_k = -(-sram_elements // (4 * d))
+    return BlockSizes(min(block_k, d), block_k)
 
 
 def largest_feasible_blocks(
@@ -181,4 +197,28 @@ def largest_feasible_blocks(
     >>> largest_feasible_blocks(98304, 128), largest_feasible_blocks(98304, 128, goal="columns")
     (BlockSizes(block_q=96, block_k=80), BlockSizes(block_q=16, block_k=160))
     """
-    raise NotImplementedError
+    _check(capacity_bytes=capacity_bytes, multiple=multiple)
+    if goal not in GOALS:
+        raise ValueError(f"goal must be one of {GOALS}, got {goal!r}")
+    limits = [math.inf if limit is None else -(-limit // multiple) * multiple for limit in (limit_q, limit_k)]
+
+    def size(block_q: int, block_k: int) -> int:
+        return sram_bytes(block_q, block_k, d, dtype_bytes=dtype_bytes, state_bytes=state_bytes, placement=placement)
+
+    best: tuple[tuple[int, int], BlockSizes] | None = None
+    block_q = multiple
+    while block_q <= limits[0] and size(block_q, multiple) <= capacity_bytes:
+        spare = capacity_bytes - size(block_q, multiple)
+        per_step = size(block_q, 2 * multiple) - size(block_q, multiple)  # the size is linear in either block
+        block_k = int(min(multiple * (1 + spare // per_step), limits[1]))
+        ranks = {"area": (block_q * block_k, block_q), "rows": (block_q, block_k), "columns": (block_k, block_q)}
+        if best is None or ranks[goal] > best[0]:
+            best = ranks[goal], BlockSizes(block_q, block_k)
+        block_q += multiple
+    return None if best is None else best[1]
+
+
+def _check(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")

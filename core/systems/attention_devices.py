@@ -7,10 +7,11 @@ Notation: intensity FLOP per byte of HBM traffic; the ridge is the intensity fro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from core.systems.attention_schedule import Order, visible_entries
+from core.systems.attention_schedule import visible_entries
 
 Bound: TypeAlias = Literal["memory", "compute"]
 
@@ -80,8 +81,12 @@ class KernelTile:
 
 
 KERNEL_TILES: tuple[KernelTile, ...] = (
-    KernelTile("FlashAttention-2, A100", 64, None, 128, 128, "flash-attn, csrc/flash_attn/src/flash_fwd_launch_template.h"),
-    KernelTile("FlashAttention-2, split-KV", 64, None, 64, 256, "flash-attn, csrc/flash_attn/src/flash_fwd_launch_template.h"),
+    KernelTile(
+        "FlashAttention-2, A100", 64, None, 128, 128, "flash-attn, csrc/flash_attn/src/flash_fwd_launch_template.h"
+    ),
+    KernelTile(
+        "FlashAttention-2, split-KV", 64, None, 64, 256, "flash-attn, csrc/flash_attn/src/flash_fwd_launch_template.h"
+    ),
     KernelTile("FlashAttention-3, H100", 64, True, 192, 128, "flash-attn, hopper/tile_size.h"),
     KernelTile("FlashAttention-3, H100", 64, False, 192, 192, "flash-attn, hopper/tile_size.h"),
     KernelTile("FlashAttention-3, H100", 128, True, 128, 128, "flash-attn, hopper/tile_size.h"),
@@ -131,7 +136,22 @@ def attention_flops(
     >>> attention_flops(4, 8, block_q=2, block_k=2, causal=True)
     AttentionFlops(visible=320, computed=384, convention=256)
     """
-    raise NotImplementedError
+    keys = n_q if n_k is None else n_k
+    if direction not in ("forward", "backward"):
+        raise ValueError(f'direction must be "forward" or "backward", got {direction!r}')
+    for name, value in (("d", d), ("heads", heads), ("block_q", block_q), ("block_k", block_k)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    products = 2 if direction == "forward" else 5
+    per_score = 2 * d * heads
+    visible = visible_entries(n_q, keys, causal=causal)
+    computed = 0
+    for start in range(0, n_q, block_q):
+        stop = min(start + block_q, n_q)
+        seen = min(max(stop + keys - n_q, 0), keys) if causal else keys
+        computed += (stop - start) * min(-(-seen // block_k) * block_k, keys)
+    square = n_q * keys * per_score * products
+    return AttentionFlops(visible * per_score * products, computed * per_score * products, square // (1 + causal))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,4 +195,21 @@ def roofline(flops: float, moved_bytes: float, *, hbm_bytes_per_s: float, flops_
     >>> bound.bound, round(bound.least_s * 1e3, 2), bound.intensity, bound.ridge
     ('compute', 13.33, 4000.0, 150.0)
     """
-    raise NotImplementedError
+    for name, value in (("flops", flops), ("moved_bytes", moved_bytes)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} must not be negative, got {value}")
+    for name, value in (
+        ("moved_bytes", moved_bytes),
+        ("hbm_bytes_per_s", hbm_bytes_per_s),
+        ("flops_per_s", flops_per_s),
+    ):
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive, got {value}")
+    intensity = flops / moved_bytes
+    return Roofline(
+        memory_s=moved_bytes / hbm_bytes_per_s,
+        compute_s=flops / flops_per_s,
+        intensity=intensity,
+        ridge=flops_per_s / hbm_bytes_per_s,
+        attainable_flops_per_s=min(flops_per_s, intensity * hbm_bytes_per_s),
+    )

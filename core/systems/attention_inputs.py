@@ -1,115 +1,123 @@
 """Queries, keys and values to look at: seeded noise, and the patches of a picture.
 
-Source: own; patches as tokens after Dosovitskiy et al., "An image is worth 16×16 words", arXiv:2010.11929.
-Notation: N tokens, d channels.
+Source: Dosovitskiy et al., "An image is worth 16x16 words", arXiv:2010.11929, §3.1 (patches as tokens); Buades et al.,
+"A non-local algorithm for image denoising", CVPR 2005 (patches that attend to similar patches).
+Notation: N tokens, d channels; a picture is cut into gh × gw patches, N = gh · gw, token i at row i // gw, column
+i % gw.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+Floats = npt.NDArray[np.float64]
+SAMPLES = 4  # a patch is described by its colours at SAMPLES × SAMPLES places
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionInputs:
-    """What attention is computed of."""
+    """One head's queries, keys and values."""
 
-    q: Tensor  # (..., N_q, d)
-    k: Tensor  # (..., N_k, d)
-    v: Tensor  # (..., N_k, Dv)
+    q: Floats  # (N_q, d)
+    k: Floats  # (N_k, d)
+    v: Floats  # (N_k, d)
 
 
-def noise_inputs(
-    n_q: int,
-    d: int,
-    *,
-    n_k: int | None = None,
-    heads: int | None = None,
-    seed: int,
-    logit_scale: float = 1.0,
-    dtype: torch.dtype = torch.float64,
-) -> AttentionInputs:
-    """Normal noise, the same on every machine.
-
-    Convention: q, k, v ~ N(0, 1), so that scores q·k/√d have variance 1; q is multiplied by logit_scale.
+def noise_inputs(n_q: int, d: int, *, seed: int, n_k: int | None = None, spread: float = 1.0) -> AttentionInputs:
+    """Normal noise, whose scores q·k/√d have about the standard deviation `spread`.
 
     Args:
         n_q, d: queries and channels.
+        seed: of the generator.
         n_k: keys; None for as many as queries.
-        heads: None for (N, d) tensors, else (heads, N, d).
-        seed: of NumPy's PCG64.
-        logit_scale: standard deviation of the scores.
-        dtype: floating type of the result; drawn in float64 and rounded.
+        spread: factor on the queries; large ones make scores that float16 cannot exponentiate.
 
     Raises:
-        ValueError: if a size is not positive or logit_scale negative or not finite.
+        ValueError: if a size is not positive or spread is negative or not finite.
 
     Source: own.
     Differs: nothing left out.
 
-    >>> noise_inputs(1, 2, seed=0).q.tolist()
-    [[0.12573022, -0.13210486]]
+    >>> x = noise_inputs(64, 16, seed=0, spread=3.0)
+    >>> x.q.shape, x.v.shape, round(float((x.q @ x.k.T / 4).std()), 1)
+    ((64, 16), (64, 16), 3.0)
     """
-    raise NotImplementedError
+    keys = n_q if n_k is None else n_k
+    if min(n_q, keys, d) < 1:
+        raise ValueError(f"n_q, n_k and d must be at least 1, got {n_q}, {keys} and {d}")
+    if not 0 <= spread < np.inf:
+        raise ValueError(f"spread must be a finite number from 0, got {spread}")
+    rng = np.random.default_rng(seed)
+    q, k, v = (rng.standard_normal((n, d)) for n in (n_q, keys, keys))
+    return AttentionInputs(q * spread, k, v)
 
 
 @dataclass(frozen=True, slots=True)
-class PatchTokens:
-    """A picture's patches as tokens that attend to each other."""
+class PatchInputs:
+    """A picture as tokens."""
 
-    q: Tensor  # (N, d) float64 queries, row by row
-    k: Tensor  # (N, d) float64 keys
-    v: Tensor  # (N, d) float64 values; the first three channels are the patch's mean colour, 0 to 1
-    colours: Tensor  # (N, 3) float64 mean colour of each patch, RGB, 0 to 1
-    rows: int  # patches from top to bottom
-    cols: int  # patches from left to right
-    patch_px: int  # side of a patch
-    height: int  # px of the picture that patches cover, rows · patch_px
-    width: int  # px of the picture that patches cover, cols · patch_px
-
-    def token_at(self, x: float, y: float) -> int:
-        """Token of the patch that holds the pixel (x, y), the nearest patch if none does."""
-        col = min(max(int(x // self.patch_px), 0), self.cols - 1)
-        row = min(max(int(y // self.patch_px), 0), self.rows - 1)
-        return row * self.cols + col
+    q: Floats  # (N, d)
+    k: Floats  # (N, d)
+    v: Floats  # (N, d): mean red, green and blue of the patch in 0…1, then what its projection says
+    rows: int  # gh
+    columns: int  # gw
+    colors: Floats  # (N, 3) mean red, green, blue, 0…1
 
 
 def patch_inputs(
-    image: npt.NDArray[Any], *, patch_px: int, d: int, seed: int, sharpness: float = 8.0, nearness: float = 1.0
-) -> PatchTokens:
-    """Turn a picture's patches into q, k, v, so that a patch attends to patches that look like it and lie near it.
+    rgb: npt.NDArray[np.uint8], *, rows: int, columns: int, d: int, sharpness: float = 8.0, seed: int = 0
+) -> PatchInputs:
+    """Cut a picture into patches and project each: patches that look alike get scores near `sharpness`.
 
-    Convention: a patch's feature is its pixels, averaged to 4 × 4 cells, each of the 48 numbers standardised over
-    the picture, scaled to length √(1 − w) where w = nearness / (1 + nearness), and beside it its position as four
-    numbers (cosine and sine of x and of y over half a turn) of length √w. A fixed matrix with orthonormal columns,
-    drawn from the seed, projects the 52 numbers to d; q = k, scaled so that the score of a patch with itself is
-    `sharpness` at most. Pixels right and below that fill no whole patch are left out.
-    Nothing is learned: the scores are similarities of what the patches look like.
+    Convention: a patch is its colours at 4 × 4 places (area means), less the mean patch of the picture. A fixed
+    random projection with orthonormal rows (or columns) takes these 48 numbers to d; the result is scaled to length
+    1, k is it and q is it times sharpness · √d. So a score is sharpness times the cosine of two projected patches. A
+    patch that is exactly the mean patch has score 0 with all. The first three channels of v are the patch's mean
+    colour, so that the output's first three are a mean of colours.
 
     Args:
-        image: (H, W, 3) RGB uint8, at least one patch.
-        patch_px: side of a patch, at least 4.
-        d: channels, 4 to 52.
+        rgb: (H, W, 3) uint8, H ≥ rows and W ≥ columns.
+        rows, columns: gh, gw.
+        d: channels, at least 3.
+        sharpness: largest score; 0 makes all scores equal.
         seed: of the projection.
-        sharpness: largest score, not negative.
-        nearness: weight of the position against the look, not negative.
 
     Raises:
-        TypeError: if the image is not uint8.
-        ValueError: if a shape or number is out of range.
+        ValueError: if the picture is no (H, W, 3) uint8, is smaller than the grid, or d < 3.
 
-    Source: own.
-    Differs: from a vision transformer in having no learned weights, no class token, one head.
+    Source: own; a stand-in for a trained model's projections.
+    Differs: no position, no learned weights.
 
-    >>> image = np.zeros((8, 16, 3), np.uint8)
-    >>> image[:, 8:] = 255
-    >>> tokens = patch_inputs(image, patch_px=4, d=16, seed=0)
-    >>> tokens.rows, tokens.cols, tokens.v[3, :3].tolist()
-    (2, 4, [1.0, 1.0, 1.0])
+    >>> halves = np.zeros((8, 8, 3), np.uint8)
+    >>> halves[:, 4:] = 255
+    >>> x = patch_inputs(halves, rows=2, columns=2, d=4)
+    >>> np.round(x.q @ x.k.T / 2, 6).tolist()[0], x.colors[:, 0].tolist()
+    ([8.0, -8.0, 8.0, -8.0], [0.0, 1.0, 0.0, 1.0])
     """
-    raise NotImplementedError
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise ValueError(f"rgb must be (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
+    if rows < 1 or columns < 1 or rgb.shape[0] < rows or rgb.shape[1] < columns:
+        raise ValueError(f"rgb must have at least a pixel for each of {rows} × {columns} patches, got {rgb.shape[:2]}")
+    if d < 3:
+        raise ValueError(f"d must be at least 3 to hold a colour, got {d}")
+    size = (columns * SAMPLES, rows * SAMPLES)
+    larger = rgb.shape[0] < size[1] or rgb.shape[1] < size[0]
+    samples = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR if larger else cv2.INTER_AREA) / 255.0
+    patches = samples.reshape(rows, SAMPLES, columns, SAMPLES, 3).transpose(0, 2, 1, 3, 4).reshape(rows * columns, -1)
+    colors = patches.reshape(len(patches), -1, 3).mean(axis=1)
+    projected = (patches - patches.mean(axis=0)) @ _projection(patches.shape[1], d, seed)
+    length = np.linalg.norm(projected, axis=1, keepdims=True)
+    unit = np.divide(projected, length, out=np.zeros_like(projected), where=length > 1e-12)
+    v = np.concatenate([colors, projected[:, : d - 3]], axis=1)
+    return PatchInputs(unit * (sharpness * d**0.5), unit, v, rows, columns, colors)
+
+
+def _projection(inputs: int, outputs: int, seed: int) -> Floats:
+    """(inputs, outputs) with orthonormal columns, or rows if there are more columns than rows."""
+    noise = np.random.default_rng(seed).standard_normal((max(inputs, outputs), min(inputs, outputs)))
+    basis = np.linalg.qr(noise)[0]
+    return basis if inputs >= outputs else basis.T

@@ -28,7 +28,9 @@ class PaperFigure:
     computed: float | None  # what first principles give; None if nothing does
     low: float | None  # smallest of several defensible counts; None if there is one
     high: float | None  # largest of them
-    verdict: Verdict  # "reproduced" within 5 %; "order_of_magnitude" if the setting is not stated; else "not_reproduced"
+    verdict: (
+        Verdict  # "reproduced" within 5 %; "order_of_magnitude" if the setting is not stated; else "not_reproduced"
+    )
 
     @property
     def deviation(self) -> float | None:

@@ -6,6 +6,7 @@ Notation: m, l, O as in `flash_attention`; T visited tiles, so T + 1 states.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,33 @@ def row_registers(steps: Sequence[AttentionTileStep], row: int) -> RowRegisters:
     >>> registers.row_max.tolist(), registers.last_max_change.item()
     ([-inf, 0.0, 1.0, 3.0, 3.0], 2)
     """
-    raise NotImplementedError
+    touched = [row in step.tile.rows for step in steps]
+    if not any(touched):
+        raise ValueError(f"row must be one that a step visits, got row {row} and {len(steps)} steps")
+    first = steps[touched.index(True)]
+    at = row - first.tile.rows.start
+    m = torch.full_like(first.row_max[..., at], -torch.inf)
+    l, o = torch.zeros_like(m), torch.zeros_like(first.accumulator[..., at, :])
+    states = [(m, l, o, o)]
+    rescale, changed = [], []
+    for step, own in zip(steps, touched, strict=True):
+        if own:
+            at = row - step.tile.rows.start
+            states.append(
+                (step.row_max[..., at], step.row_sum[..., at], step.accumulator[..., at, :], step.output[..., at, :])
+            )
+        else:
+            states.append(states[-1])
+        rescale.append(step.rescale[..., at] if own else torch.ones_like(m))
+        changed.append(step.max_changed[..., at] if own else torch.zeros_like(m, dtype=torch.bool))
+    m, l = (torch.stack([state[i] for state in states], dim=-1) for i in (0, 1))
+    accumulator, output = (torch.stack([state[i] for state in states], dim=-2) for i in (2, 3))
+    max_changed = torch.stack(changed, dim=-1)
+    place = torch.arange(len(steps), device=m.device)
+    last = torch.where(max_changed, place, -1).amax(dim=-1)
+    return RowRegisters(
+        row, m, l, accumulator, output, torch.stack(rescale, dim=-1), torch.tensor(touched), max_changed, last
+    )
 
 
 def last_max_changes(steps: Sequence[AttentionTileStep], n_q: int) -> Tensor:
@@ -72,7 +99,16 @@ def last_max_changes(steps: Sequence[AttentionTileStep], n_q: int) -> Tensor:
     >>> last_max_changes(tuple(attention_tiles(x, x, x, block_q=2, block_k=2)), 4).tolist()
     [0, 1, 3, 3]
     """
-    raise NotImplementedError
+    if not steps:
+        raise ValueError("steps must hold at least one step, got none")
+    last = torch.full((*steps[0].row_max.shape[:-1], n_q), -1, dtype=torch.int64, device=steps[0].row_max.device)
+    for place, step in enumerate(steps):
+        rows = step.tile.rows
+        if rows.stop > n_q:
+            raise ValueError(f"n_q must cover the rows that are visited, got {n_q} and rows {rows}")
+        part = last[..., rows.start : rows.stop]
+        last[..., rows.start : rows.stop] = torch.where(step.max_changed, place, part)
+    return last
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +145,17 @@ def difference(got: Tensor, reference: Tensor) -> Difference:
     >>> difference(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 3.0000002]))
     Difference(entries=3, bit_equal=2, largest=2.384185791015625e-07, relative=6.371790972127784e-08)
     """
-    raise NotImplementedError
+    if got.dtype != reference.dtype or not got.dtype.is_floating_point:
+        raise TypeError(f"got and reference must be of one floating type, got {got.dtype} and {reference.dtype}")
+    if got.shape != reference.shape or not got.numel():
+        raise ValueError(
+            f"got and reference must have one shape and not be empty, got {tuple(got.shape)} and {tuple(reference.shape)}"
+        )
+    bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[got.element_size()]
+    same_bits = got.contiguous().view(bits) == reference.contiguous().view(bits)
+    a, b = got.double(), reference.double()
+    apart = torch.where(a == b, 0.0, a - b)
+    size = float(b.norm())
+    distance = float(apart.norm())
+    relative = distance / size if size else (math.inf if distance else 0.0)
+    return Difference(got.numel(), int(same_bits.sum()), float(apart.abs().max()), relative)

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from core.systems.attention_schedule import Order, Tile, TileSchedule, tile_schedule
+from core.systems.attention_schedule import ORDERS, Order, Tile, TileSchedule, tile_schedule
 
 Direction: TypeAlias = Literal["forward", "backward"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 Initial: TypeAlias = Literal["written", "uncounted", "skipped"]
 INITIALS: tuple[Initial, ...] = get_args(Initial)
+Bytes: TypeAlias = dict[str, int]
 STATISTICS = frozenset({"m", "l", "L", "D"})
 
 
@@ -93,7 +94,28 @@ def standard_traffic(
     >>> round(sum(both) / 1e9, 2)
     25.23
     """
-    raise NotImplementedError
+    keys = n_q if n_k is None else n_k
+    _check(n_q=n_q, n_k=keys, d=d, dtype_bytes=dtype_bytes, heads=heads)
+    whole = Tile(0, 0, 0, range(n_q), range(keys), False, True, True, True, True)
+    return Traffic(*_standard_moves(whole, d, _checked_direction(direction), dtype_bytes * heads))
+
+
+def _standard_moves(tile: Tile, d: int, direction: Direction, width: int) -> tuple[Bytes, Bytes, Bytes, Bytes]:
+    """Loads, stores, ideal loads and ideal stores of the standard algorithm's part at a tile, operands at first and results
+    at last touch."""
+    scores, rows, cols = tile.entries * width, len(tile.rows) * d * width, len(tile.cols) * d * width
+    first_row, first_col = rows * tile.first_of_rows, cols * tile.first_of_cols
+    last_row, last_col = rows * tile.last_of_rows, cols * tile.last_of_cols
+    if direction == "forward":
+        loaded = {"Q": first_row, "K": first_col, "S": scores, "P": scores, "V": first_col}
+        stored = {"S": scores, "P": scores, "O": last_row}
+        ideal = {"Q": first_row, "K": first_col, "V": first_col}
+    else:
+        loaded = {"P": 2 * scores, "dO": 2 * first_row, "V": first_col, "dP": scores}
+        loaded |= {"dS": 2 * scores, "K": first_col, "Q": first_row}
+        stored = {"dV": last_col, "dP": scores, "dS": scores, "dQ": last_row, "dK": last_col}
+        ideal = {"P": scores, "dO": first_row, "V": first_col, "K": first_col, "Q": first_row}
+    return loaded, stored, ideal, dict(stored)
 
 
 def hbm_traffic(
@@ -153,7 +175,42 @@ def hbm_traffic(
     64 0.75
     128 0.39
     """
-    raise NotImplementedError
+    keys = n_q if n_k is None else n_k
+    _check(n_q=n_q, n_k=keys, d=d, block_q=block_q, block_k=block_k, dtype_bytes=dtype_bytes, heads=heads)
+    _check(stat_bytes=stat_bytes)
+    _check_options(order, initial)
+    # Over row blocks: rows seen by any tile, rows times tiles, and the keys that all tiles of a row block load together.
+    seen, rows, columns = 0, 0, 0
+    for start in range(0, n_q, block_q):
+        stop = min(start + block_q, n_q)
+        visible = min(max(stop + keys - n_q, 0), keys) if causal else keys
+        tiles = -(-visible // block_k)
+        seen += (stop - start) * (tiles > 0)
+        rows += (stop - start) * tiles
+        columns += min(tiles * block_k, keys)
+    again = rows - seen if initial == "skipped" else rows
+    zeros = {"written": n_q, "uncounted": 0, "skipped": n_q - seen}[initial]  # rows stored besides those of the tiles
+    if _checked_direction(direction) == "forward" and order == "fa2":
+        loaded = {"Q": seen, "K": columns, "V": columns}
+        stored = {"O": n_q, "L": n_q}
+        ideal_loaded, ideal_stored = {"Q": seen, "K": keys, "V": keys}, stored
+    elif direction == "forward":
+        loaded = {"K": keys, "V": keys, "Q": rows, "O": again, "l": again, "m": again}
+        stored = {"O": zeros + rows, "l": zeros + rows, "m": zeros + rows}
+        ideal_loaded, ideal_stored = {"K": keys, "V": keys, "Q": seen}, {"O": n_q, "l": n_q, "m": n_q}
+    elif order == "fa2":
+        loaded = {"O": n_q, "dO": n_q + rows, "K": keys, "V": keys, "Q": rows, "L": rows, "D": rows, "dQ": again}
+        stored = {"D": n_q, "dQ": zeros + rows, "dK": keys, "dV": keys}
+        ideal_loaded = {"O": n_q, "dO": n_q, "K": keys, "V": keys, "Q": seen, "L": seen}
+        ideal_stored = {"D": n_q, "dQ": n_q, "dK": keys, "dV": keys}
+    else:
+        twice = keys * (initial == "written")
+        loaded = {"K": keys, "V": keys, "Q": rows, "O": rows, "dO": rows, "dQ": again, "l": rows, "m": rows}
+        stored = {"dQ": zeros + rows, "dK": twice + keys, "dV": twice + keys}
+        ideal_loaded = {"K": keys, "V": keys, "Q": seen, "O": seen, "dO": seen, "l": seen, "m": seen}
+        ideal_stored = {"dQ": n_q, "dK": keys, "dV": keys}
+    width = _Width(d * dtype_bytes * heads, stat_bytes * heads)
+    return Traffic(*(width.bytes_of(part) for part in (loaded, stored, ideal_loaded, ideal_stored)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,4 +266,123 @@ def traffic_steps(
     {'Q': 4, 'K': 4, 'V': 4} {} 44 124
     {'K': 4, 'V': 4} {'O': 4, 'L': 8} 64 160
     """
-    raise NotImplementedError
+    keys = n_q if n_k is None else n_k
+    _check(d=d, dtype_bytes=dtype_bytes, stat_bytes=stat_bytes, heads=heads)
+    _check_options(order, initial)
+    outside: Order = order if _checked_direction(direction) == "forward" else "fa1"
+
+    flash, dense = (
+        tile_schedule(n_q, keys, block_q=block_q, block_k=block_k, causal=hide, order=outside, key_order=key_order)
+        for hide in (causal, False)
+    )
+    width = _Width(d * dtype_bytes * heads, stat_bytes * heads)
+    return _steps(flash, dense, order, direction, initial, width, d, dtype_bytes * heads)
+
+
+def _steps(
+    flash: TileSchedule,
+    dense: TileSchedule,
+    order: Order,
+    direction: Direction,
+    initial: Initial,
+    width: _Width,
+    d: int,
+    entry_bytes: int,
+) -> Iterator[TrafficStep]:
+    total: list[Bytes] = [{}, {}, {}, {}]
+    standard: list[Bytes] = [{}, {}, {}, {}]
+    every = iter(dense.tiles)
+    before, after = _outside_moves(flash, order, direction, initial)
+    for tile in flash.tiles:
+        last = tile.index == len(flash.tiles) - 1
+        moves = _flash_moves(tile, order, direction, initial)
+        if tile.index == 0:
+            moves = _joined(before, moves)
+        if last:
+            moves = _joined(moves, after)
+        moved = [width.bytes_of({name: n for name, n in part.items() if n}) for part in moves]
+        total = _joined(total, moved)
+        for other in every:
+            standard = _joined(standard, _standard_moves(other, d, direction, entry_bytes))
+            if not last and (other.row_block, other.col_block) == (tile.row_block, tile.col_block):
+                break
+        yield TrafficStep(tile, moved[0], moved[1], Traffic(*total), Traffic(*standard))
+
+
+def _flash_moves(tile: Tile, order: Order, direction: Direction, initial: Initial) -> list[Bytes]:
+    """Loads, stores, ideal loads and ideal stores of a tile, in rows of each operand."""
+    rows, cols = len(tile.rows), len(tile.cols)
+    first_row, first_col = rows * tile.first_of_rows, cols * tile.first_of_cols
+    last_row, last_col = rows * tile.last_of_rows, cols * tile.last_of_cols
+    again = rows - first_row if initial == "skipped" else rows
+    if direction == "forward" and order == "fa2":
+        loaded = {"Q": first_row, "K": cols, "V": cols}
+        stored = {"O": last_row, "L": last_row}
+        return [loaded, stored, {"Q": first_row, "K": first_col, "V": first_col}, dict(stored)]
+    loaded = {"K": first_col, "V": first_col, "Q": rows}
+    ideal = {"K": first_col, "V": first_col, "Q": first_row}
+    if direction == "forward":
+        loaded |= {"O": again, "l": again, "m": again}
+        return [loaded, {"O": rows, "l": rows, "m": rows}, ideal, {"O": last_row, "l": last_row, "m": last_row}]
+    stored = {"dQ": rows, "dK": last_col, "dV": last_col}
+    if order == "fa2":
+        loaded |= {"dO": rows, "L": rows, "D": rows, "dQ": again}
+        ideal |= {"L": first_row}
+    else:
+        loaded |= {"O": rows, "dO": rows, "dQ": again, "l": rows, "m": rows}
+        ideal |= {"O": first_row, "dO": first_row, "l": first_row, "m": first_row}
+    return [loaded, stored, ideal, {"dQ": last_row, "dK": last_col, "dV": last_col}]
+
+
+def _outside_moves(
+    schedule: TileSchedule, order: Order, direction: Direction, initial: Initial
+) -> tuple[list[Bytes], list[Bytes]]:
+    """The same for what is moved before the first tile and after the last, in rows of each operand."""
+    n_q, n_k = schedule.n_q, schedule.n_k
+    empty = sum(map(len, schedule.empty_rows))
+    written = initial == "written"
+    if direction == "forward" and order == "fa2":
+        results = {"O": empty, "L": empty}
+        return [{}, {}, {}, {}], [{}, results, {}, dict(results)]
+    names = ("O", "l", "m") if direction == "forward" else ("dQ",)
+    before: list[Bytes] = [{}, dict.fromkeys(names, n_q * written), {}, {}]
+    if direction == "backward" and order == "fa2":
+        read, delta = {"O": n_q, "dO": n_q}, {"D": n_q}
+        before = [read, delta | before[1], dict(read), dict(delta)]
+    elif direction == "backward":
+        before[1] |= {"dK": n_k * written, "dV": n_k * written}
+    return before, [{}, dict.fromkeys(names, empty * (initial == "skipped")), {}, dict.fromkeys(names, empty)]
+
+
+def _joined(left: Sequence[Bytes], right: Sequence[Bytes]) -> list[Bytes]:
+    """Operand by operand the sums of two accounts; names whose sum is 0 are left out."""
+    sums = ({name: a.get(name, 0) + b.get(name, 0) for name in (*a, *b)} for a, b in zip(left, right, strict=True))
+    return [{name: n for name, n in part.items() if n} for part in sums]
+
+
+@dataclass(frozen=True, slots=True)
+class _Width:
+    row: int  # bytes of one row of an operand, all heads
+    statistic: int  # bytes of one statistic, all heads
+
+    def bytes_of(self, counts: Bytes) -> Bytes:
+        return {name: n * (self.statistic if name in STATISTICS else self.row) for name, n in counts.items()}
+
+
+def _check(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _check_options(order: Order, initial: Initial) -> None:
+    if order not in ORDERS:
+        raise ValueError(f"order must be one of {ORDERS}, got {order!r}")
+    if initial not in INITIALS:
+        raise ValueError(f"initial must be one of {INITIALS}, got {initial!r}")
+
+
+def _checked_direction(direction: Direction) -> Direction:
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction must be one of {DIRECTIONS}, got {direction!r}")
+    return direction

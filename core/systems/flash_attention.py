@@ -323,7 +323,9 @@ def check_attention_inputs(q: Tensor, k: Tensor, v: Tensor) -> None:
         raise TypeError(f"q, k, v must be of one floating type, got {q.dtype}, {k.dtype}, {v.dtype}")
     shapes = tuple(q.shape), tuple(k.shape), tuple(v.shape)
     if min(map(len, shapes)) < 2 or 0 in sum(shapes, ()):
-        raise ValueError(f"q, k, v must be (..., tokens, channels) and not empty, got {shapes[0]}, {shapes[1]}, {shapes[2]}")
+        raise ValueError(
+            f"q, k, v must be (..., tokens, channels) and not empty, got {shapes[0]}, {shapes[1]}, {shapes[2]}"
+        )
     if not shapes[0][:-2] == shapes[1][:-2] == shapes[2][:-2]:
         raise ValueError(f"q, k, v must have the same heads, got {shapes[0]}, {shapes[1]}, {shapes[2]}")
     if shapes[0][-1] != shapes[1][-1]:

@@ -6,12 +6,14 @@ Notation: L logsumexp of each row, D = rowsum(dO ∘ O), P = e^{S − L}, dP = d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from core.systems.attention_schedule import Tile
+from core.systems.attention_schedule import Tile, TileSchedule, tile_schedule
+from core.systems.flash_attention import check_attention_inputs, default_state_dtype, hidden_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,46 @@ def backward_tiles(
     >>> [round(step.probabilities[0].item(), 4) for step in steps]
     [0.6698, 0.3302]
     """
-    raise NotImplementedError
+    check_attention_inputs(q, k, v)
+    schedule = tile_schedule(q.shape[-2], k.shape[-2], block_q=block_q, block_k=block_k, causal=causal, order="fa1")
+    wanted = (*q.shape[:-1], v.shape[-1])
+    for name, tensor, shape in (
+        ("output", output, wanted),
+        ("grad_output", grad_output, wanted),
+        ("logsumexp", logsumexp, q.shape[:-1]),
+    ):
+        if not tensor.dtype.is_floating_point:
+            raise TypeError(f"{name} must be of a floating type, got {tensor.dtype}")
+        if tuple(tensor.shape) != tuple(shape):
+            raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(tensor.shape)}")
+    state = default_state_dtype(q.dtype)
+    tensors = [tensor.to(state) for tensor in (q, k, v, output, logsumexp, grad_output)]
+    return _steps(tensors, schedule)
+
+
+def _steps(tensors: Sequence[Tensor], schedule: TileSchedule) -> Iterator[BackwardTileStep]:
+    q, k, v, output, logsumexp, grad_output = tensors
+    tau = q.shape[-1] ** -0.5
+    delta = (grad_output * output).sum(dim=-1)
+    # A row that sees no key has L = −inf; +inf makes its e^{S − L} 0 instead of NaN, as in the CUDA kernel.
+    safe = logsumexp.masked_fill(logsumexp == -torch.inf, torch.inf)
+    grad_q = [q.new_zeros(*q.shape[:-2], len(rows), q.shape[-1]) for rows in schedule.row_blocks]
+    grad_k, grad_v = k[..., :0, :], v[..., :0, :]
+    for tile in schedule.tiles:
+        rows, cols = slice(tile.rows.start, tile.rows.stop), slice(tile.cols.start, tile.cols.stop)
+        q_i, k_j, v_j, grad_o = q[..., rows, :], k[..., cols, :], v[..., cols, :], grad_output[..., rows, :]
+        if tile.first_of_cols:
+            grad_k, grad_v = torch.zeros_like(k_j), torch.zeros_like(v_j)
+        p = ((q_i @ k_j.mT) * tau - safe[..., rows].unsqueeze(-1)).exp_()
+        if tile.masked:
+            hidden = hidden_entries(tile.rows, tile.cols, shift=schedule.n_k - schedule.n_q, device=p.device)
+            p.masked_fill_(hidden, 0)
+        grad_v = grad_v + p.mT @ grad_o
+        grad_p = grad_o @ v_j.mT
+        grad_s = p * (grad_p - delta[..., rows].unsqueeze(-1))
+        grad_q[tile.row_block] = grad_q[tile.row_block] + tau * (grad_s @ k_j)
+        grad_k = grad_k + tau * (grad_s.mT @ q_i)
+        yield BackwardTileStep(tile, p, grad_p, grad_s, delta[..., rows], grad_q[tile.row_block], grad_k, grad_v)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +153,15 @@ def flash_attention_backward(
     >>> [round(value, 4) for value in gradients.grad_v[:, 0].tolist()]
     [0.7256, 1.2744]
     """
-    raise NotImplementedError
+    state = default_state_dtype(q.dtype)
+    steps = backward_tiles(q, k, v, output, logsumexp, grad_output, block_q=block_q, block_k=block_k, causal=causal)
+    grad_q, grad_k, grad_v = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
+    for step in steps:
+        rows, cols = step.tile.rows, step.tile.cols
+        if step.tile.last_of_rows:
+            grad_q[..., rows.start : rows.stop, :] = step.grad_q
+        if step.tile.last_of_cols:
+            grad_k[..., cols.start : cols.stop, :] = step.grad_k
+            grad_v[..., cols.start : cols.stop, :] = step.grad_v
+    delta = (grad_output.to(state) * output.to(state)).sum(dim=-1)
+    return AttentionGradients(grad_q, grad_k, grad_v, delta)
