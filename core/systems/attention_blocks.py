@@ -195,7 +195,7 @@ def largest_feasible_blocks(
     Differs: nothing left out.
 
     >>> largest_feasible_blocks(98304, 128), largest_feasible_blocks(98304, 128, goal="columns")
-    (BlockSizes(block_q=96, block_k=80), BlockSizes(block_q=16, block_k=160))
+    (BlockSizes(block_q=80, block_k=80), BlockSizes(block_q=16, block_k=160))
     """
     _check(capacity_bytes=capacity_bytes, multiple=multiple)
     if goal not in GOALS:

@@ -1,4 +1,4 @@
-"""What one row of the output goes through, and how far two ways of computing it end up apart.
+"""What the registers of one row of the output go through, tile by tile.
 
 Source: own; the registers are those of arXiv:2307.08691 Algorithm 1.
 Notation: m, l, O as in `flash_attention`; T visited tiles, so T + 1 states.
@@ -6,7 +6,6 @@ Notation: m, l, O as in `flash_attention`; T visited tiles, so T + 1 states.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,7 +59,8 @@ def row_registers(steps: Sequence[AttentionTileStep], row: int) -> RowRegisters:
     m = torch.full_like(first.row_max[..., at], -torch.inf)
     l, o = torch.zeros_like(m), torch.zeros_like(first.accumulator[..., at, :])
     states = [(m, l, o, o)]
-    rescale, changed = [], []
+    rescale: list[Tensor] = []
+    changed: list[Tensor] = []
     for step, own in zip(steps, touched, strict=True):
         if own:
             at = row - step.tile.rows.start
@@ -109,53 +109,3 @@ def last_max_changes(steps: Sequence[AttentionTileStep], n_q: int) -> Tensor:
         part = last[..., rows.start : rows.stop]
         last[..., rows.start : rows.stop] = torch.where(step.max_changed, place, part)
     return last
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How far two tensors of one type are apart."""
-
-    entries: int  # how many were compared
-    bit_equal: int  # how many have the same bits
-    largest: float  # largest |a − b|; NaN if any of them is NaN
-    relative: float  # ‖a − b‖ / ‖b‖, Frobenius; 0 if both are 0
-
-    @property
-    def bit_equal_share(self) -> float:
-        """bit_equal / entries."""
-        return self.bit_equal / self.entries
-
-
-def difference(got: Tensor, reference: Tensor) -> Difference:
-    """Compare two tensors bit by bit and by value.
-
-    Convention: bits are compared in the tensors' own type; 0.0 and −0.0 are equal values with different bits. Values
-    are compared in float64. Equal infinities are 0 apart.
-
-    Args:
-        got, reference: of one shape and type, not empty.
-
-    Raises:
-        TypeError: if the types differ or are not floating.
-        ValueError: if the shapes differ or are empty.
-
-    Source: own.
-    Differs: nothing left out.
-
-    >>> difference(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 3.0000002]))
-    Difference(entries=3, bit_equal=2, largest=2.384185791015625e-07, relative=6.371790972127784e-08)
-    """
-    if got.dtype != reference.dtype or not got.dtype.is_floating_point:
-        raise TypeError(f"got and reference must be of one floating type, got {got.dtype} and {reference.dtype}")
-    if got.shape != reference.shape or not got.numel():
-        raise ValueError(
-            f"got and reference must have one shape and not be empty, got {tuple(got.shape)} and {tuple(reference.shape)}"
-        )
-    bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[got.element_size()]
-    same_bits = got.contiguous().view(bits) == reference.contiguous().view(bits)
-    a, b = got.double(), reference.double()
-    apart = torch.where(a == b, 0.0, a - b)
-    size = float(b.norm())
-    distance = float(apart.norm())
-    relative = distance / size if size else (math.inf if distance else 0.0)
-    return Difference(got.numel(), int(same_bits.sum()), float(apart.abs().max()), relative)

@@ -67,7 +67,7 @@ def split_kv_decode(
     >>> q, k = torch.ones(1, 1), torch.tensor([[0.0], [1.0], [2.0], [3.0]])
     >>> decoded = split_kv_decode(q, k, k, splits=2, block_k=2)
     >>> [round(part.weight.item(), 4) for part in decoded.parts], round(decoded.output.item(), 4)
-    ([0.1192, 0.8808], 2.4926)
+    ([0.1192, 0.8808], 2.4927)
     """
     if splits < 1:
         raise ValueError(f"splits must be at least 1, got {splits}")
