@@ -190,6 +190,7 @@ def hbm_traffic(
         columns += min(tiles * block_k, keys)
     again = rows - seen if initial == "skipped" else rows
     zeros = {"written": n_q, "uncounted": 0, "skipped": n_q - seen}[initial]  # rows stored besides those of the tiles
+    results = seen if initial == "uncounted" else n_q
     if _checked_direction(direction) == "forward" and order == "fa2":
         loaded = {"Q": seen, "K": columns, "V": columns}
         stored = {"O": n_q, "L": n_q}
@@ -197,18 +198,18 @@ def hbm_traffic(
     elif direction == "forward":
         loaded = {"K": keys, "V": keys, "Q": rows, "O": again, "l": again, "m": again}
         stored = {"O": zeros + rows, "l": zeros + rows, "m": zeros + rows}
-        ideal_loaded, ideal_stored = {"K": keys, "V": keys, "Q": seen}, {"O": n_q, "l": n_q, "m": n_q}
+        ideal_loaded, ideal_stored = {"K": keys, "V": keys, "Q": seen}, {"O": results, "l": results, "m": results}
     elif order == "fa2":
         loaded = {"O": n_q, "dO": n_q + rows, "K": keys, "V": keys, "Q": rows, "L": rows, "D": rows, "dQ": again}
         stored = {"D": n_q, "dQ": zeros + rows, "dK": keys, "dV": keys}
         ideal_loaded = {"O": n_q, "dO": n_q, "K": keys, "V": keys, "Q": seen, "L": seen}
-        ideal_stored = {"D": n_q, "dQ": n_q, "dK": keys, "dV": keys}
+        ideal_stored = {"D": n_q, "dQ": results, "dK": keys, "dV": keys}
     else:
         twice = keys * (initial == "written")
         loaded = {"K": keys, "V": keys, "Q": rows, "O": rows, "dO": rows, "dQ": again, "l": rows, "m": rows}
         stored = {"dQ": zeros + rows, "dK": twice + keys, "dV": twice + keys}
         ideal_loaded = {"K": keys, "V": keys, "Q": seen, "O": seen, "dO": seen, "l": seen, "m": seen}
-        ideal_stored = {"dQ": n_q, "dK": keys, "dV": keys}
+        ideal_stored = {"dQ": results, "dK": keys, "dV": keys}
     width = _Width(d * dtype_bytes * heads, stat_bytes * heads)
     return Traffic(*(width.bytes_of(part) for part in (loaded, stored, ideal_loaded, ideal_stored)))
 
@@ -351,7 +352,12 @@ def _outside_moves(
         before = [read, delta | before[1], dict(read), dict(delta)]
     elif direction == "backward":
         before[1] |= {"dK": n_k * written, "dV": n_k * written}
-    return before, [{}, dict.fromkeys(names, empty * (initial == "skipped")), {}, dict.fromkeys(names, empty)]
+    return before, [
+        {},
+        dict.fromkeys(names, empty * (initial == "skipped")),
+        {},
+        dict.fromkeys(names, empty * (initial != "uncounted")),
+    ]
 
 
 def _joined(left: Sequence[Bytes], right: Sequence[Bytes]) -> list[Bytes]:
