@@ -2,7 +2,9 @@
 
 from demos.perception.segmentation_metrics import DEMO as segmentation_metrics
 from demos.perception.spatial_pyramid_pooling import DEMO as spp
+from demos.systems.flash_attention import DEMO as flash_attention
 
 GROUPS = {
     "perception": (segmentation_metrics, spp),
+    "systems": (flash_attention,),
 }
