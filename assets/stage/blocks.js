@@ -65,12 +65,12 @@ class StackView {
     this.layer = layer; this.stage = stage;
     this.rows = layer.bars.map(name => {
       const parts = layer.names.map((part, s) => el('i', { class: `gb-part gb-hatch-${layer.hatch[s] || 0}`, title: part, style: `background-color:${colorOf(layer.colors[s % (layer.colors.length || 1)])}` }));
-      const limit = layer.limit === null ? null : el('u', { class: 'gb-limit', style: `left:${Math.min(100, layer.limit / layer.scale * 100)}%` });
+      const limit = layer.limit === null ? null : el('u', { class: 'gb-limit', title: layer.limit_text, style: `left:${Math.min(100, layer.limit / layer.scale * 100)}%` });
       return { parts, text: el('b'), track: el('span', { class: 'gb-stack-track' }, ...parts, limit), name };
     });
     const used = layer.names.map((name, s) => el('span', { class: 'gb-key' }, el('i', { class: `gb-swatch gb-hatch-${layer.hatch[s] || 0}`, style: `background-color:${colorOf(layer.colors[s % (layer.colors.length || 1)])}` }), name));
     this.root = el('div', { class: 'gb-stacks', role: 'list', 'aria-label': layer.label }, ...this.rows.map(r => (r.root = el('div', { role: 'listitem' }, el('span', { class: 'gb-stack-name', text: r.name }), r.text, r.track))),
-      layer.names.length > 1 ? el('div', { class: 'gb-legend', role: 'listitem' }, ...used) : null, layer.limit_text ? el('div', { class: 'gb-small', role: 'listitem', text: layer.limit_text }) : null);
+      layer.legend && layer.names.length > 1 ? el('div', { class: 'gb-legend', role: 'listitem' }, ...used) : null);
   }
   draw() {
     const { layer, stage } = this, values = at(layer.values, stage.step, 2), S = layer.names.length, texts = pick(layer.texts, stage.step) || [], over = layer.over && at(layer.over, stage.step, 1);
@@ -89,9 +89,11 @@ class RegistersView {
     const t = stage.text;
     this.who = el('b', { class: 'gb-who' });
     this.rows = layer.names.map(name => ({ name, before: el('td', { class: 'gb-num' }), now: el('td', { class: 'gb-num' }) }));
-    this.rows.forEach(r => { r.root = el('tr', {}, el('th', { scope: 'row', text: r.name }), r.before, r.now); });
+    if (!layer.lying) this.rows.forEach(r => { r.root = el('tr', {}, el('th', { scope: 'row', text: r.name }), r.before, r.now); });
     this.said = el('p', { class: 'gb-note', hidden: true });
-    this.table = el('table', { class: 'gb-table gb-registers', 'aria-label': layer.label }, el('thead', {}, el('tr', {}, ...['', t.before, t.now].map(h => el('th', { scope: 'col', text: h })))), el('tbody', {}, ...this.rows.map(r => r.root)));
+    const heads = names => el('thead', {}, el('tr', {}, ...['', ...names].map(h => el('th', { scope: 'col', text: h }))));
+    const lying = [[t.before, 'before'], [t.now, 'now']].map(([name, which]) => el('tr', {}, el('th', { scope: 'row', text: name }), ...this.rows.map(r => r[which])));
+    this.table = el('table', { class: `gb-table gb-registers${layer.lying ? ' gb-lying' : ''}`, 'aria-label': layer.label }, ...(layer.lying ? [heads(layer.names), el('tbody', {}, ...lying)] : [heads([t.before, t.now]), el('tbody', {}, ...this.rows.map(r => r.root))]));
     this.root = el('div', {}, this.who, el('div', { class: 'gb-scroll' }, this.table), this.said);
   }
   draw() {
@@ -108,7 +110,7 @@ class RegistersView {
       const [a, b] = [cell(before, r), cell(now, r)];
       if (row.before.textContent !== a) row.before.textContent = a;
       if (row.now.textContent !== b) row.now.textContent = b;
-      row.root.classList.toggle('gb-marked', fresh && a !== b);
+      (row.root || row.now).classList.toggle('gb-marked', fresh && a !== b);
     });
   }
 }

@@ -34,9 +34,9 @@ class PicturePane {
     this.root = el('figure', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('figcaption', { text: pane.title }));
     this.root.append(this.holder, this.tip);
-    if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
     const keys = pane.layers.filter(l => l.type === 'cells').flatMap(l => l.legend);
     if (keys.length) this.root.append(el('div', { class: 'gb-legend' }, ...keys.map(k => swatch(...k))));
+    if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
     const proofs = this.blocks.filter(l => l.receipts.length);
     if (proofs.length) this.root.append(el('div', { class: 'gb-proofs' }, ...proofs.map(l => el('button', { type: 'button', class: 'gb-proof', data: { focus: `proof-${l.key}` }, text: `${stage.text.receipt}: ${l.label}`, on: { click: () => stage.showReceipt(pick(l.receipts, stage.step)) } }))));
     this.holder.addEventListener('pointermove', e => { this.hover(this.position(e), this.spot(e)); this.point(this.spot(e)); });
@@ -354,7 +354,13 @@ class ListPane {
     this.root = el('section', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('h3', { text: pane.title }));
     this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : new { table: TableView, bars: BarsView, stack: StackView, registers: RegistersView }[l.type](l, stage));
-    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proofs = pane.layers[i].receipts || []; if (proofs.length) this.root.append(el('button', { type: 'button', class: 'gb-proof', data: { focus: 'proof' }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs, stage.step)) } })); });
+    this.parts.forEach((part, i) => {
+      const layer = pane.layers[i], proofs = layer.receipts || [];
+      const proof = proofs.length ? el('button', { type: 'button', class: 'gb-proof', data: { focus: `proof-${layer.key}` }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs, stage.step)) } }) : null;
+      if (!pane.title) this.root.append(el('div', { class: 'gb-heading' }, el('h3', { text: layer.label }), proof));
+      this.root.append(part.root);
+      if (pane.title && proof) this.root.append(proof);
+    });
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
   }
   async ready() {}

@@ -67,28 +67,34 @@ class Stage {
     this.picked = el('p', { class: 'gb-picked', role: 'status', hidden: true });
     const main = el('div', { class: 'gb-main' });
     const old = this.painter; this.painter = null;
-    let row = null;
     const switches = []; // of pictures in rows: below everything, for they are several
-    for (const pane of place('main')) {
-      const name = pane.pane.row, follows = row && name && row.name === name;
-      if (follows) { row.root.append(pane.root); row.root.style.setProperty('--gb-count', row.root.children.length); } else { row = name ? { name, root: el('div', { class: 'gb-row' }, pane.root), first: pane } : null; main.append(row ? row.root : pane.root); }
-      if (follows && pane.state && row.first.state) { // one set of switches for pictures side by side
-        for (const key of Object.keys(pane.state)) if (row.first.state[key]) pane.state[key] = row.first.state[key];
-        row.first.mates = [...(row.first.mates || [row.first]), pane];
-      } else if (pane.controls && pane.pane.layers.some(l => l.label && l.opacity !== undefined)) { if (row) switches.push(pane.controls()); else pane.root.append(pane.controls()); }
-      const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
-      if (tools) {
-        if (old && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Painter(tools, pane, this);
-        this.painter.sheet.dataset.focus = 'canvas';
-        pane.holder.before(this.painter.root);
+    const lay = (where, into) => {
+      let row = null;
+      for (const pane of place(where)) {
+        const name = pane.pane.row, follows = row && name && row.name === name;
+        if (follows) { row.root.append(pane.root); row.root.style.setProperty('--gb-count', row.root.children.length); } else { row = name ? { name, root: el('div', { class: 'gb-row' }, pane.root), first: pane } : null; into.append(row ? row.root : pane.root); }
+        if (row && pane.pane.share !== 1) { row.root.classList.add('gb-shares'); pane.root.style.setProperty('--gb-share', pane.pane.share); }
+        if (follows && pane.state && row.first.state && Object.keys(pane.state).some(key => row.first.state[key])) { // one set of switches for pictures side by side
+          for (const key of Object.keys(pane.state)) if (row.first.state[key]) pane.state[key] = row.first.state[key];
+          row.first.mates = [...(row.first.mates || [row.first]), pane];
+        } else if (pane.controls && pane.pane.layers.some(l => l.label && l.opacity !== undefined)) { if (row && row.first === pane) switches.push(pane.controls()); else pane.root.append(pane.controls()); }
+        const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
+        if (tools) {
+          if (old && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Painter(tools, pane, this);
+          this.painter.sheet.dataset.focus = 'canvas';
+          pane.holder.before(this.painter.root);
+        }
       }
-    }
-    main.append(this.scrubber(), this.caption, this.picked, ...switches);
+      return into;
+    };
+    lay('main', main);
+    const wide = place('wide').length ? lay('wide', el('div', { class: 'gb-wide' })) : null, transport = [this.scrubber(), this.caption, this.picked];
+    (wide || main).append(...transport, ...switches);
     const side = el('div', { class: 'gb-side' }, this.numbers.root, ...place('side').map(p => p.root));
-    const wide = this.root.clientWidth > 720;
-    const below = place('below').length ? el('details', { class: 'gb-tables', open: this.tables ?? wide, on: { toggle: e => { this.tables = e.target.open; } } }, el('summary', { text: t.tables }), el('div', { class: 'gb-below' }, ...place('below').map(p => p.root))) : null;
+    const roomy = this.root.clientWidth > 720;
+    const below = place('below').length ? el('details', { class: 'gb-tables', open: this.tables ?? roomy, on: { toggle: e => { this.tables = e.target.open; } } }, el('summary', { text: t.tables }), el('div', { class: 'gb-below' }, ...place('below').map(p => p.root))) : null;
     this.table = el('section', { class: 'gb-numbers-view', hidden: true, 'aria-label': t.numbers_view });
-    this.root.replaceChildren(...[bar, this.alert, ...scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), this.guess(guesses), el('div', { class: 'gb-grid' }, main, side), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
+    this.root.replaceChildren(...[bar, this.alert, ...scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), this.guess(guesses), el('div', { class: 'gb-grid' }, main, side), wide, below, this.table, this.menu(), this.receipt.root].filter(Boolean));
     this.root.tabIndex = 0; this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
     if (held && !drawing) ((focus && this.root.querySelector(focus)) || this.root).focus({ preventScroll: true });
   }
@@ -100,7 +106,7 @@ class Stage {
     const go = (label, sign, to) => el('button', { type: 'button', 'aria-label': label, text: sign, on: { click: () => this.show(to()) } });
     this.marks = new Marks(this, this.data.scene.marks);
     const bar = el('div', { class: 'gb-scrubber', hidden: n < 2 }, go(t.first, '|◀', () => 0), go(t.back, '◀', () => this.step - 1), this.play, go(t.forward, '▶|', () => this.step + 1), el('div', { class: 'gb-range' }, this.marks.ticks, this.range), this.place);
-    return el('div', {}, bar, n > 1 ? this.marks.root : null);
+    return el('div', { class: 'gb-transport' }, bar, n > 1 ? this.marks.root : null);
   }
   menu() {
     const t = this.text;

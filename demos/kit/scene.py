@@ -18,7 +18,7 @@ import numpy as np
 
 from demos.kit.numbers import Number
 
-Place = Literal["main", "side", "below"]
+Place = Literal["main", "side", "wide", "below"]  # wide: across the whole stage, above the scrubber
 Extent = tuple[float, float, float, float]
 
 
@@ -272,6 +272,7 @@ class Stack:
     over: np.ndarray | None = None  # (B,), or (T, B) uint8: 1 where the bar is beyond the limit
     colors: tuple[str, ...] = ()  # (S,) role or #RRGGBB
     hatch: tuple[int, ...] = ()  # (S,)
+    legend: bool = True  # whether the parts are named below
     receipts: tuple[Number, ...] = ()  # vouch for all parts; one, or one a step
     type: str = "stack"
 
@@ -293,6 +294,7 @@ class Registers:
     pick: str
     first: str = ""  # stands for what comes before the first writing
     missing: str = ""  # said of an item that has no writings here
+    lying: bool = False  # one column a register instead of one line
     receipts: tuple[Number, ...] = ()  # vouch for all values; one, or one a step
     type: str = "registers"
 

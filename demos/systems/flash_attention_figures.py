@@ -24,6 +24,7 @@ from demos.kit.scene import (
     Scene,
     Stack,
     View,
+    Words,
     fixed_point,
     jpeg,
 )
@@ -43,11 +44,12 @@ COLORS = {  # one colour an operand, wherever it is drawn
     "K": CATEGORIES[0],
     "V": CATEGORIES[2],
     "O": CATEGORIES[6],
-    "S": CATEGORIES[5],
+    "S": CATEGORIES[4],
     "P": CATEGORIES[3],
     "stats": CATEGORIES[7],
 }
 WAITING, DONE, NOW, SKIPPED = range(4)
+STATES = ("#A9AFB8", "#A5CDE6", ROLES["forward"], "#C9CDD3")  # of a tile
 
 
 def show(result: Result, text: Text) -> DemoView:
@@ -55,7 +57,7 @@ def show(result: Result, text: Text) -> DemoView:
     main = [_map(result, text)]
     if result.inputs.photo is not None:
         main.append(_picture(result, text))
-    main.append(_memory(result, text))
+    main += _memory(result, text)
     scene = Scene(
         panes=(*main, _tray(result, text), _registers(result, text), operand_pane(result, text), *tables(result, text)),
         steps=len(result.traffic),
@@ -111,18 +113,14 @@ def _map(result: Result, text: Text) -> Pane:
     at = np.arange(steps)[:, None]
     states = np.where(order < at, DONE, np.where(order == at, NOW, WAITING)).astype(np.uint8)
     states[:, len(schedule.tiles) :] = SKIPPED
-    colors = np.array(
-        [
-            [*rgb(ROLES["neutral"]), 70],
-            [*rgb(CATEGORIES[1]), 110],
-            [*rgb(CATEGORIES[0]), 255],
-            [*rgb(ROLES["neutral"]), 25],
-        ],
-        np.uint8,
-    )
-    keys = [("waiting", "#C6C9CD", 0), ("done", "#B6DEF4", 0), ("now", CATEGORIES[0], 0)]
-    if schedule.skipped:
-        keys.append(("skipped", "#ECEDEE", 1))
+    colors = np.array([[*rgb(color), 255] for color in STATES], np.uint8)
+    shown = [
+        ("waiting", WAITING, 0),
+        ("done", DONE, 0),
+        ("now", NOW, 0),
+        *([("skipped", SKIPPED, 1)] if schedule.skipped else []),
+    ]
+    keys = tuple((text("map", key), STATES[state], hatch) for key, state, hatch in shown)
     names = tuple(
         text("map", "skipped_tile", i=str(t.row_block), j=str(t.col_block))
         if t.skipped
@@ -137,13 +135,13 @@ def _map(result: Result, text: Text) -> Pane:
             states,
             colors,
             np.array([0, 0, 0, 1], np.uint8),
-            tuple((text("map", key), color, hatch) for key, color, hatch in keys),
+            keys,
             names,
             np.array([t.index for t in tiles]),
         ),
         Labels(
             "queries",
-            text("map", "queries"),
+            "",
             np.arange(n_q, dtype=np.uint16)[:, None],
             (View("none", text("map", "queries"), np.zeros((n_q, 4), np.uint8)),),
             pick="row",
@@ -153,7 +151,9 @@ def _map(result: Result, text: Text) -> Pane:
         edge = np.array([[[n_k - n_q + r + (r < n_q), r] for r in range(n_q + 1)]], np.float32).clip(0, n_k)
         layers.append(Paths("edge", text("map", "edge"), edge, colors=("neutral",)))
     layers.append(_change_dots(result, text))
-    return Pane("map", text("map", "title"), tuple(layers), n_k, n_q, row=1, share=0.8, note=text("map", "note"))
+    return Pane(
+        "map", text("map", "title"), tuple(layers), n_k, n_q, row="schedule", share=0.8, note=text("map", "note")
+    )
 
 
 def _change_dots(result: Result, text: Text) -> Layer:
@@ -216,19 +216,28 @@ def _picture(result: Result, text: Text) -> Pane:
         ),
         Labels(
             "patches",
-            text("picture", "patches"),
+            "",
             patches,
             (View("none", text("picture", "patches"), np.zeros((count, 4), np.uint8)),),
             pick="row",
         ),
     ]
-    return Pane("picture", text("picture", "title"), tuple(layers), width, height, row=1, note=text("picture", "note"))
+    return Pane(
+        "picture",
+        text("picture", "title"),
+        tuple(layers),
+        width,
+        height,
+        row="schedule",
+        share=0.9,
+        note=text("picture", "note"),
+    )
 
 
 # -- the chip and the odometers ---------------------------------------------------------------------------------------
 
 
-def _memory(result: Result, text: Text) -> Pane:
+def _memory(result: Result, text: Text) -> tuple[Pane, ...]:
     parts = ("Q", "K", "V", "O", "S", "stats")
     known: dict[int, int] = {}
     kinds = []
@@ -250,9 +259,14 @@ def _memory(result: Result, text: Text) -> Pane:
         np.array([[use.overflows] for use in kinds], np.uint8),
         tuple(COLORS[p] for p in parts),
         (0, 0, 0, 0, 1, 2),
-        tuple(_number(result, k, "sram_bytes") for k in range(len(kinds))),
+        receipts=tuple(_number(result, k, "sram_bytes") for k in range(len(kinds))),
+        legend=False,
     )
-    return Pane("memory", "", (chip, _odometers(result, text)), row=1, share=1.2)
+    odometers = _odometers(result, text)
+    if result.inputs.photo is None:
+        return (Pane("memory", "", (chip, odometers), row="schedule", share=1.3),)
+    wide: Any = {"place": "wide", "row": "memory"}  # the picture stands in their place
+    return Pane("chip", "", (chip,), share=0.8, **wide), Pane("odometers", "", (odometers,), share=1.2, **wide)
 
 
 GROUPS = {
@@ -319,12 +333,13 @@ def _tray(result: Result, text: Text) -> Pane:
     r0, rows = _window(result.block_q, result.query % result.block_q)
     c0, cols = _window(result.block_k)
     e0, chans = _window(d)
-    top = 1.4 + max(chans, cols)
-    x_s = chans + 1.0
-    x_p = x_s + cols + 1.0
-    x_m = x_p + cols + 1.0
-    x_o = x_m + 3 + 1.0
-    y = top + 1.3
+    top = 1.1 + max(chans, cols, 4)
+    gap = 1.2
+    x_s = chans + gap
+    x_p = x_s + cols + gap
+    x_m = x_p + cols + gap
+    x_o = x_m + 3 + gap
+    y = top + 0.9
     ramp, plain = signed_colors(), magnitude_colors()
     tiles = schedule.tiles
 
@@ -378,18 +393,20 @@ def _tray(result: Result, text: Text) -> Pane:
         outputs[k, : len(part)], missing[k, : len(part)] = part, False
     finite = np.abs(outputs[np.isfinite(outputs)])
     size = float(finite.max(initial=0)) or 1.0
-    q, k, v = (_stored(x) for x in (result.inputs.q, result.inputs.k, result.inputs.v))
+    q, k, v = result.inputs.q, result.inputs.k, result.inputs.v
+    width, height = int(np.ceil(x_o + chans)), int(np.ceil(y + rows + 0.1))
     layers: list[Layer] = [
         operand("q", q, "rows", (0.0, y)),
-        operand("k", k, "cols", (x_s, y - 1.3 - chans), turned=True),
+        operand("k", k, "cols", (x_s, y - 1.1 - chans), turned=True),
         of_step("scores", (x_s, y), ramp, None),
         of_step("probabilities", (x_p, y), plain, None),
         register("row_max", (x_m, y), ramp),
         register("row_sum", (x_m + 1, y), plain),
         register("rescale", (x_m + 2, y), plain),
-        operand("v", v, "cols", (x_o, y - 1.3 - cols)),
+        operand("v", v, "cols", (x_o, y - 1.1 - cols)),
         _grid("accumulator", text, (x_o, y), outputs, missing, ramp, (-size, size)),
-        _row_frame(result, text, r0, rows, x_s, x_o + chans, y),
+        _row_frame(result, text, r0, rows, width, y),
+        _formulas(result, text, x_p, y - 1.5),
     ]
     parts = [
         text("tray", "part", shown=str(shown), all=str(whole), what=text("tray", what))
@@ -401,14 +418,8 @@ def _tray(result: Result, text: Text) -> Pane:
         if shown < whole
     ]
     note = text("tray", "note") if not parts else text("tray", "shown", parts=text("tray", "and").join(parts))
-    width, height = x_o + chans, y + rows
-    return Pane(
-        "tray", text("tray", "title"), tuple(layers), int(np.ceil(width)), int(np.ceil(height + 0.2)), note=note
-    )
-
-
-def _stored(x: np.ndarray) -> np.ndarray:
-    return x
+    width, height = int(np.ceil(x_o + chans)), int(np.ceil(y + rows + 0.1))
+    return Pane("tray", text("tray", "title"), tuple(layers), width, height, place="wide", note=note)
 
 
 def _grid(
@@ -424,14 +435,23 @@ def _grid(
     return Grid(key, text("blocks", key), xy, fixed_point(values, decimals, blank=blank), decimals, ramp, scale)
 
 
-def _row_frame(result: Result, text: Text, r0: int, rows: int, x0: float, x1: float, y: float) -> Layer:
+def _row_frame(result: Result, text: Text, r0: int, rows: int, width: int, y: float) -> Layer:
     """A frame around the query that is followed, while it is on chip."""
     xyxy = np.full((len(result.schedule.tiles), 1, 4), np.nan, np.float32)
     for k, tile in enumerate(result.schedule.tiles):
         local = result.query - tile.rows.start - r0
         if result.query in tile.rows and 0 <= local < rows:
-            xyxy[k, 0] = [x0 - 0.12, y + local, x1 + 0.0, y + local + 1]
-    return Boxes("query", text("tray", "query"), xyxy, colors=("#D55E00",))
+            xyxy[k, 0] = [0, y + local, width, y + local + 1]
+    return Boxes("query", text("tray", "query"), xyxy, colors=("error",))
+
+
+def _formulas(result: Result, text: Text, x: float, bottom: float) -> Layer:
+    """The recurrence as it is computed here; the rule that is broken is marked."""
+    c = result.controls
+    name = c.rule if c.rule != "running_max" else c.order
+    lines = text("formulas", name).split("\n")
+    xy = np.array([[x, bottom - 0.78 * (len(lines) - 1 - i)] for i in range(len(lines))], np.float32)
+    return Words("formulas", text("tray", "formulas"), xy, (tuple(lines),), 0.58, "start")
 
 
 # -- registers, captions, marks ---------------------------------------------------------------------------------------
@@ -463,9 +483,10 @@ def _registers(result: Result, text: Text) -> Pane:
         "row",
         "–",
         text("registers", "missing"),
+        True,
         tuple(_number(result, k, "row_sum") for k in range(len(result.traffic))),
     )
-    return Pane("registers", text("registers", "title"), (layer,), place="side", note=text("registers", "note"))
+    return Pane("registers", text("registers", "title"), (layer,), place="wide", note=text("registers", "note"))
 
 
 def _captions(result: Result, text: Text) -> tuple[str, ...]:

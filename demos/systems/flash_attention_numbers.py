@@ -189,11 +189,11 @@ def device_numbers(result: Result, device: Device) -> tuple[Number, ...]:
         }
         return Number(
             key,
-            bound.least_s * 1e6,
+            bound.least_s * 1e9,
             roofline,
-            "1e6 · max(bytes / bandwidth, flops / peak)",
+            "1e9 · max(bytes / bandwidth, flops / peak)",
             operands,
-            "µs",
+            "ns",
             item=device.name,
         )
 

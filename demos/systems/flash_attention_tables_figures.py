@@ -40,7 +40,7 @@ def tables(result: Result, text: Text) -> tuple[Pane, ...]:
 
 def _devices(result: Result, text: Text) -> Pane:
     columns = tuple(text("tables", key) for key in ("device", "shared", "share", "least_standard", "least_flash"))
-    rows = tuple((device.name, *device_numbers(result, device)) for device in DEVICES)
+    rows = tuple((text("devices", device.key), *device_numbers(result, device)) for device in DEVICES)
     table = Table("devices", text("tables", "devices"), columns, rows)
     return Pane("devices", text("tables", "devices"), (table,), place="below", note=text("tables", "devices_note"))
 
