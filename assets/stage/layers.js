@@ -33,7 +33,8 @@ class PicturePane {
     this.bitmaps = new Map();
     this.root = el('figure', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('figcaption', { text: pane.title }));
-    this.root.append(this.holder, this.tip);
+    if (this.blocks.length) this.holder.style.minWidth = `${26 * pane.width}px`; // letters stay readable; a narrow screen scrolls
+    this.root.append(this.blocks.length ? el('div', { class: 'gb-scroll', tabindex: 0, role: 'group', 'aria-label': pane.title }, this.holder) : this.holder, this.tip);
     const keys = pane.layers.filter(l => l.type === 'cells').flatMap(l => l.legend);
     if (keys.length) this.root.append(el('div', { class: 'gb-legend' }, ...keys.map(k => swatch(...k))));
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));

@@ -89,7 +89,7 @@ class Stage {
     };
     lay('main', main);
     const wide = place('wide').length ? lay('wide', el('div', { class: 'gb-wide' })) : null, transport = [this.scrubber(), this.caption, this.picked];
-    (wide || main).append(...transport, ...switches);
+    if (wide) { transport[0].prepend(this.caption); wide.append(transport[0], this.picked, ...switches); } else main.append(...transport, ...switches);
     const side = el('div', { class: 'gb-side' }, this.numbers.root, ...place('side').map(p => p.root));
     const roomy = this.root.clientWidth > 720;
     const below = place('below').length ? el('details', { class: 'gb-tables', open: this.tables ?? roomy, on: { toggle: e => { this.tables = e.target.open; } } }, el('summary', { text: t.tables }), el('div', { class: 'gb-below' }, ...place('below').map(p => p.root))) : null;

@@ -56,8 +56,13 @@ class Number:
         names = sorted(self.operands, key=len, reverse=True)
         if not names:
             return self.formula
-        pattern = r"(?<![\w])(" + "|".join(map(re.escape, names)) + r")(?![\w])"
-        return re.sub(pattern, lambda match: format_operand(self.operands[match[1]]), self.formula)
+        return _names(tuple(names)).sub(lambda match: format_operand(self.operands[match[1]]), self.formula)
+
+
+@cache
+def _names(names: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of the names as a word of its own."""
+    return re.compile(r"(?<![\w])(" + "|".join(map(re.escape, names)) + r")(?![\w])")
 
 
 def format_value(value: float | int | None, unit: str = "") -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from core.systems.attention_blocks import Placement, SramUse, sram_use
+from core.systems.attention_inputs import noise_inputs
 from core.systems.attention_schedule import Order, TileSchedule, tile_schedule
 from core.systems.attention_traffic import (
     Initial,
@@ -36,9 +37,11 @@ from demos.systems.flash_attention_script import script_of
 from demos.systems.flash_attention_tables_figures import guesses_of, measured_chart, traffic_chart
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from core.systems.attention_comparison import Agreement
     from core.systems.attention_query import QueryStep
-    from core.systems.flash_attention import AttentionTileStep, FlashAttention
+    from core.systems.flash_attention import AttentionTileStep
     from core.systems.flash_attention_backward import AttentionGradients, BackwardTileStep
     from core.systems.split_kv_decoding import SplitDecode
 
@@ -77,11 +80,12 @@ class Controls:
     spread: float = number(1.0, 0.0, 40.0, 0.5)
     sharpness: float = number(8.0, 0.0, 40.0, 0.5)
     seed: int = number(0, 0, 9999, slider=False)
+    compare: str = choice("chips", ("chips", "paper"))
 
 
 @dataclass(frozen=True)
 class Result:
-    """The trace of one head, and the bytes of all of them. `steps` is empty where `backward` or `decode` is shown instead."""
+    """The trace of one head in one of three directions, and the bytes of all heads."""
 
     controls: Controls
     inputs: Inputs
@@ -89,17 +93,18 @@ class Result:
     block_k: int  # Bc as used
     capacity: int  # bytes of the chip's memory
     schedule: TileSchedule
-    steps: tuple[AttentionTileStep, ...]
-    traffic: tuple[TrafficStep, ...]  # one a step
+    traffic: tuple[TrafficStep, ...]  # one a tile
     query: int  # position of the query that is followed
-    story: tuple[QueryStep, ...]  # its steps
-    final: FlashAttention
-    agreement: Agreement  # of O with the plain algorithm in float64
+    output: Tensor  # (N_q, d) O
+    agreement: Agreement  # of the result with the plain algorithm in float64
     reordered: Agreement  # of O with the same tiles from left to right
+    steps: tuple[AttentionTileStep, ...] = ()  # forward
+    story: tuple[QueryStep, ...] = ()  # forward: the followed query's steps
     backward: tuple[BackwardTileStep, ...] = ()
     gradients: AttentionGradients | None = None
-    gradient_agreement: Agreement | None = None
+    grad_output: Tensor | None = None  # (N_q, d) dO
     decode: SplitDecode | None = None
+    lanes: tuple[tuple[AttentionTileStep, ...], ...] = ()  # decoding: the tiles of each part
 
     @property
     def total(self) -> Traffic:
@@ -180,7 +185,11 @@ def ratio_at(c: Controls, block_k: int) -> float:
 
 
 def run(c: Controls) -> Result:
-    """Everything the tab shows, computed by `core`."""
+    """Everything the tab shows, computed by `core`.
+
+    Raises:
+        UploadError: the controls do not go together, or what was uploaded cannot be used; one sentence says why.
+    """
     import torch
 
     from core.systems.attention_comparison import agreement, materialised_attention
@@ -189,66 +198,123 @@ def run(c: Controls) -> Result:
 
     torch.set_num_threads(1)  # tiles are small: more threads only wait for each other
     inputs = inputs_of(c)
-    if c.rule == "inverse_as_printed" and c.order == "fa1":
-        raise UploadError("attention_rule_order")
-    if c.threshold and (c.order == "fa1" or c.rule == "no_max"):
-        raise UploadError("attention_threshold")
+    _refuse(c)
     block_q, block_k = blocks_of(c, inputs)
     (n_q, d), n_k = inputs.q.shape, len(inputs.k)
+    if c.direction == "decode":
+        n_q, block_q = 1, 1
     rows, columns = -(-n_q // block_q), -(-n_k // block_k)
     if rows * columns > MOST_TILES:
         raise UploadError(
             "attention_too_many_tiles", count=rows * columns, limit=MOST_TILES, rows=block_q, columns=block_k
         )
+    query = min(c.row, len(inputs.q) - 1)
     dtype = getattr(torch, c.dtype)
     q, k, v = (torch.from_numpy(x).to(dtype) for x in (inputs.q, inputs.k, inputs.v))
-    tiles: dict[str, Any] = {"block_q": block_q, "block_k": block_k, "causal": c.causal}
+    backward, key_order = c.direction == "backward", key_order_of(c, columns)
+    causal = c.causal and c.direction != "decode"  # the newest query sees every key
+    tiles: dict[str, Any] = {"block_q": block_q, "block_k": block_k, "causal": causal}
+    moved: dict[str, Any] = {
+        "order": c.order,
+        "key_order": None if backward else key_order,
+        "direction": "backward" if backward else "forward",
+        "dtype_bytes": BYTES[c.dtype],
+        "heads": inputs.heads,
+        "initial": c.initial,
+    }
+    common: dict[str, Any] = {
+        "controls": c,
+        "inputs": inputs,
+        "block_q": block_q,
+        "block_k": block_k,
+        "capacity": capacity_of(c),
+        "query": query,
+        "schedule": tile_schedule(
+            n_q, n_k, order="fa1" if backward else c.order, key_order=moved["key_order"], **tiles
+        ),
+        "traffic": tuple(traffic_steps(n_q, d, n_k=n_k, **moved, **tiles)),
+    }
+    if c.direction == "decode":
+        return _decoded(c, q[query : query + 1], k, v, block_k, common)
     options: dict[str, Any] = {
         "order": c.order,
         "rule": c.rule,
         "rescale_threshold": c.threshold,
         "state_dtype": dtype if c.state == "same" else None,
     }
-    key_order = key_order_of(c, columns)
     steps = tuple(attention_tiles(q, k, v, key_order=key_order, **tiles, **options))
-    if not steps:
-        raise UploadError("attention_no_tile")
     final = collect_tiles(steps, q, v)
+    if backward:
+        return _backward(c, (q, k, v), final, tiles, common)
     expected = materialised_attention(q.double(), k.double(), v.double(), causal=c.causal)
     straight = final if key_order is None else collect_tiles(attention_tiles(q, k, v, **tiles, **options), q, v)
-    query = min(c.row, n_q - 1)
-    sizes: dict[str, Any] = {"dtype_bytes": BYTES[c.dtype], "heads": inputs.heads, "initial": c.initial}
-    backward = c.direction == "backward"
-    schedule = tile_schedule(
-        n_q, n_k, order="fa1" if backward else c.order, key_order=None if backward else key_order, **tiles
-    )
-    traffic = tuple(
-        traffic_steps(
-            n_q,
-            d,
-            n_k=n_k,
-            order=c.order,
-            key_order=None if backward else key_order,
-            direction="backward" if backward else "forward",
-            **tiles,
-            **sizes,
-        )
-    )
     return Result(
-        controls=c,
-        inputs=inputs,
-        block_q=block_q,
-        block_k=block_k,
-        capacity=capacity_of(c),
-        schedule=schedule,
+        **common,
         steps=steps,
-        traffic=traffic,
-        query=query,
         story=query_steps(steps, query, n_k=n_k),
-        final=final,
+        output=final.output,
         agreement=agreement(final.output, expected),
         reordered=agreement(final.output, straight.output),
     )
+
+
+def _refuse(c: Controls) -> None:
+    if c.rule == "inverse_as_printed" and c.order == "fa1":
+        raise UploadError("attention_rule_order")
+    if c.threshold and (c.order == "fa1" or c.rule == "no_max"):
+        raise UploadError("attention_threshold")
+
+
+def _backward(
+    c: Controls, qkv: tuple[Any, Any, Any], final: Any, tiles: dict[str, Any], common: dict[str, Any]
+) -> Result:
+    """The backward pass of seeded noise, beside autograd through the plain algorithm in float64."""
+    import torch
+
+    from core.systems.attention_comparison import agreement, materialised_attention
+    from core.systems.flash_attention_backward import backward_tiles, flash_attention_backward
+
+    q, k, v = qkv
+    grad = torch.from_numpy(noise_inputs(*final.output.shape, seed=c.seed + 2).q).to(q.dtype)
+    given = (q, k, v, final.output, final.logsumexp, grad)
+    gradients = flash_attention_backward(*given, **tiles)
+    wide = tuple(x.double().requires_grad_() for x in qkv)
+    expected = torch.autograd.grad(materialised_attention(*wide, causal=c.causal), wide, grad.double())
+    got = (gradients.grad_q, gradients.grad_k, gradients.grad_v)
+    near = agreement(torch.cat([x.flatten() for x in got]), torch.cat([x.flatten() for x in expected]))
+    steps = tuple(backward_tiles(*given, **tiles))
+    return Result(
+        **common,
+        output=final.output,
+        agreement=near,
+        reordered=near,
+        backward=steps,
+        gradients=gradients,
+        grad_output=grad,
+    )
+
+
+def _decoded(c: Controls, q: Any, k: Any, v: Any, block_k: int, common: dict[str, Any]) -> Result:
+    """One query, the keys in parts that run at the same time, and their combination."""
+    from core.systems.attention_comparison import agreement, materialised_attention
+    from core.systems.flash_attention import attention_tiles
+    from core.systems.split_kv_decoding import split_kv_decode
+
+    decode = split_kv_decode(q, k, v, splits=c.splits, block_k=block_k)
+    lanes = tuple(
+        tuple(
+            attention_tiles(
+                q,
+                k[part.keys.start : part.keys.stop],
+                v[part.keys.start : part.keys.stop],
+                block_q=1,
+                block_k=block_k,
+            )
+        )
+        for part in decode.parts
+    )
+    near = agreement(decode.output, materialised_attention(q.double(), k.double(), v.double()))
+    return Result(**common, output=decode.output, agreement=near, reordered=near, decode=decode, lanes=lanes)
 
 
 def build(panel: Panel) -> None:
@@ -297,6 +363,8 @@ def build(panel: Panel) -> None:
             panel.control("heads")
             panel.control("seed")
     with panel.below:
+        with panel.more("compare"):
+            panel.control("compare")
         with panel.chart("traffic"):
             pass
         with panel.chart("measured"):

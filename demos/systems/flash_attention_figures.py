@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from demos.contract import View as DemoView
-from demos.kit.numbers import format_value
+from demos.kit.numbers import Number, format_value
 from demos.kit.scene import (
-    Boxes,
     Cells,
-    Grid,
     Labels,
     Layer,
     Mark,
@@ -24,19 +22,18 @@ from demos.kit.scene import (
     Scene,
     Stack,
     View,
-    Words,
-    fixed_point,
     jpeg,
 )
 from demos.kit.text import Text
-from demos.kit.theme import CATEGORIES, ROLES, magnitude_colors, rgb, signed_colors
+from demos.kit.theme import CATEGORIES, ROLES, magnitude_colors, rgb
 from demos.kit.upload_errors import error_sentence
+from demos.systems import flash_attention_decode_figures as decode
 from demos.systems.flash_attention_tables_figures import operand_pane, tables
+from demos.systems.flash_attention_tray_figures import tray_pane
 
 if TYPE_CHECKING:
     from demos.systems.flash_attention import Result
 
-WHOLE, SOME = 6, 4  # sides of a block that are shown whole; of a longer side so many cells are shown
 MOST_WRITINGS = 40_000  # register values that travel; beyond them only those of the query's own row block do
 CHANNELS = 4  # of O in the registers
 COLORS = {  # one colour an operand, wherever it is drawn
@@ -54,15 +51,22 @@ STATES = ("#A9AFB8", "#A5CDE6", ROLES["forward"], "#C9CDD3")  # of a tile
 
 def show(result: Result, text: Text) -> DemoView:
     c = result.controls
-    main = [_map(result, text)]
-    if result.inputs.photo is not None:
+    decoding = result.decode is not None
+    proofs = _proofs(result, "delta" if result.backward else "logsumexp" if decoding else "row_sum")
+    main = [decode.lanes_pane(result, text) if decoding else _map(result, text)]
+    if result.inputs.photo is not None and result.steps:
         main.append(_picture(result, text))
     main += _memory(result, text)
+    if decoding:
+        wide = [decode.parts_tray(result, text, proofs), decode.parts_pane(result, text)]
+    else:
+        wide = [tray_pane(result, text, proofs), _registers(result, text, proofs)]
+    tiles = result.schedule.tiles
     scene = Scene(
-        panes=(*main, _tray(result, text), _registers(result, text), operand_pane(result, text), *tables(result, text)),
-        steps=len(result.traffic),
-        captions=_captions(result, text),
-        step_names=tuple(f"i={t.row_block} · j={t.col_block}" for t in result.schedule.tiles),
+        panes=(*main, *wide, operand_pane(result, text), *tables(result, text)),
+        steps=decode.steps_of(result) if decoding else len(tiles),
+        captions=decode.captions(result, text) if decoding else _captions(result, text),
+        step_names=() if decoding else tuple(f"i={t.row_block} · j={t.col_block}" for t in tiles),
         step=_first_step(result),
         notes=tuple(error_sentence(n.code, n.fields, text.language) for n in result.inputs.notes)
         + _warnings(result, text),
@@ -76,7 +80,12 @@ def show(result: Result, text: Text) -> DemoView:
         "chip": c.chip,
         "direction": c.direction,
     }
-    return DemoView(scene, modes)
+    return DemoView(scene, modes, {key: text("paper", key) for key in text.find("paper")})
+
+
+def _proofs(result: Result, key: str) -> tuple[Number, ...]:
+    """A number of every step, to vouch for what is drawn beside it."""
+    return tuple(next(n for n in step if n.key == key) for step in result.numbers)
 
 
 def _first_step(result: Result) -> int:
@@ -86,7 +95,7 @@ def _first_step(result: Result) -> int:
 
 def _warnings(result: Result, text: Text) -> tuple[str, ...]:
     said = []
-    if any(use.overflows for use in result.use):
+    if not result.backward and any(use.overflows for use in result.use):
         use = max(result.use, key=lambda one: one.total)
         said.append(text("warnings", "overflow", used=format_value(use.total), capacity=format_value(use.capacity)))
     if result.agreement.not_finite:
@@ -186,7 +195,7 @@ def _picture(result: Result, text: Text) -> Pane:
     ramp = np.concatenate([magnitude_colors(256), np.linspace(40, 235, 256).astype(np.uint8)[:, None]], axis=1)
     ramp[0, 3] = 150
     patches = np.arange(count, dtype=np.uint16).reshape(grid)
-    given = result.final.output[:, :3].double().numpy()
+    given = result.output[:, :3].double().numpy()
     colors = np.concatenate([np.nan_to_num(given * 255).clip(0, 255), np.full((count, 1), 255)], axis=1).astype(
         np.uint8
     )
@@ -238,18 +247,23 @@ def _picture(result: Result, text: Text) -> Pane:
 
 
 def _memory(result: Result, text: Text) -> tuple[Pane, ...]:
+    """The chip's memory (of a forward tile; the backward's working set is another) and the odometers."""
+    odometers = _odometers(result, text)
+    layers: tuple[Layer, ...] = (odometers,) if result.backward else (_chip(result, text), odometers)
+    if result.inputs.photo is None or not result.steps:
+        return (Pane("memory", "", layers, row="schedule", share=1.3),)
+    wide: Any = {"place": "wide", "row": "memory"}  # the picture stands in their place
+    return Pane("chip", "", layers[:1], share=0.8, **wide), Pane("odometers", "", layers[1:], share=1.2, **wide)
+
+
+def _chip(result: Result, text: Text) -> Stack:
     parts = ("Q", "K", "V", "O", "S", "stats")
-    known: dict[int, int] = {}
-    kinds = []
-    for use in result.use:
-        known.setdefault(id(use), len(known))
-        kinds.append(use)
-    values = np.array([[[use.parts[p] for p in parts]] for use in kinds], np.float32)
+    kinds = result.use if result.steps else result.use[:1]
     most = max(max(use.total for use in kinds), result.capacity)
-    chip = Stack(
+    return Stack(
         "chip",
         text("memory", "chip"),
-        values,
+        np.array([[[use.parts[p] for p in parts]] for use in kinds], np.float32),
         (text("memory", "on_chip"),),
         tuple(text("operands", p) for p in parts),
         tuple((f"{format_value(use.total)} / {format_value(use.capacity)} B",) for use in kinds),
@@ -259,14 +273,9 @@ def _memory(result: Result, text: Text) -> tuple[Pane, ...]:
         np.array([[use.overflows] for use in kinds], np.uint8),
         tuple(COLORS[p] for p in parts),
         (0, 0, 0, 0, 1, 2),
-        receipts=tuple(_number(result, k, "sram_bytes") for k in range(len(kinds))),
         legend=False,
+        receipts=_proofs(result, "sram_bytes"),
     )
-    odometers = _odometers(result, text)
-    if result.inputs.photo is None:
-        return (Pane("memory", "", (chip, odometers), row="schedule", share=1.3),)
-    wide: Any = {"place": "wide", "row": "memory"}  # the picture stands in their place
-    return Pane("chip", "", (chip,), share=0.8, **wide), Pane("odometers", "", (odometers,), share=1.2, **wide)
 
 
 GROUPS = {
@@ -287,7 +296,7 @@ def _odometers(result: Result, text: Text) -> Stack:
         return [sum(moved.get(name, 0) for name in names) for names in GROUPS.values()]
 
     rows, texts = [], []
-    for step in result.traffic:
+    for step in result.traffic if result.decode is None else result.traffic[-1:]:
         flash, standard = step.total, step.standard
         ideal = {n: flash.ideal_loaded.get(n, 0) + flash.ideal_stored.get(n, 0) for n in flash.operands}
         rows.append(
@@ -309,182 +318,42 @@ def _odometers(result: Result, text: Text) -> Stack:
         float(most),
         colors=tuple(COLORS[key] for key in GROUPS),
         hatch=(0, 0, 0, 0, 1, 0, 2),
-        receipts=tuple(_number(result, k, "flash_bytes") for k in range(len(result.traffic))),
+        receipts=_proofs(result, "flash_bytes"),
     )
-
-
-def _number(result: Result, step: int, key: str) -> Any:
-    return next(n for n in result.numbers[step] if n.key == key)
-
-
-# -- the tray ---------------------------------------------------------------------------------------------------------
-
-
-def _window(length: int, around: int = 0) -> tuple[int, int]:
-    """First cell and number of cells that are shown of a side."""
-    if length <= WHOLE:
-        return 0, length
-    return min(max(around - SOME // 2, 0), length - SOME), SOME
-
-
-def _tray(result: Result, text: Text) -> Pane:
-    """The tile that is on chip, laid out as the products are: left operand to the left, right operand above."""
-    schedule, d = result.schedule, result.inputs.q.shape[1]
-    r0, rows = _window(result.block_q, result.query % result.block_q)
-    c0, cols = _window(result.block_k)
-    e0, chans = _window(d)
-    top = 1.1 + max(chans, cols, 4)
-    gap = 1.2
-    x_s = chans + gap
-    x_p = x_s + cols + gap
-    x_m = x_p + cols + gap
-    x_o = x_m + 3 + gap
-    y = top + 0.9
-    ramp, plain = signed_colors(), magnitude_colors()
-    tiles = schedule.tiles
-
-    def cut(matrix: np.ndarray, start: int, stop: int, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows first…first+count of matrix[start:stop], blank beyond."""
-        out, blank = np.zeros((count, chans)), np.ones((count, chans), bool)
-        part = matrix[start + first : min(stop, start + first + count), e0 : e0 + chans]
-        out[: len(part)], blank[: len(part)] = part, False
-        return out, blank
-
-    def operand(key: str, matrix: np.ndarray, side: str, xy: tuple[float, float], *, turned: bool = False) -> Grid:
-        first, count = (r0, rows) if side == "rows" else (c0, cols)
-        known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        cells, blanks = [], []
-        for t in tiles:
-            span = getattr(t, side)
-            if span.start not in known:
-                known[span.start] = cut(matrix, span.start, span.stop, first, count)
-            values, blank = known[span.start]
-            cells.append(values.T if turned else values)
-            blanks.append(blank.T if turned else blank)
-        size = float(np.abs(matrix).max()) or 1.0
-        return _grid(key, text, xy, np.stack(cells), np.stack(blanks), ramp, (-size, size))
-
-    def of_step(name: str, xy: tuple[float, float], colors: np.ndarray, scale: tuple[float, float] | None) -> Grid:
-        cells = np.zeros((len(tiles), rows, cols))
-        blanks = np.ones((len(tiles), rows, cols), bool)
-        for k, step in enumerate(result.steps):
-            part = getattr(step, name)[r0 : r0 + rows, c0 : c0 + cols].double().numpy()
-            cells[k, : part.shape[0], : part.shape[1]] = part
-            blanks[k, : part.shape[0], : part.shape[1]] = False
-        if scale is None:
-            finite = np.abs(cells[np.isfinite(cells)])
-            size = float(finite.max(initial=0)) or 1.0
-            scale = (-size, size) if colors is ramp else (0.0, max(1.0, size))
-        return _grid(name, text, xy, cells, blanks, colors, scale)
-
-    def register(name: str, xy: tuple[float, float], colors: np.ndarray) -> Grid:
-        cells, blanks = np.zeros((len(tiles), rows, 1)), np.ones((len(tiles), rows, 1), bool)
-        for k, step in enumerate(result.steps):
-            part = getattr(step, name)[r0 : r0 + rows].double().numpy()
-            cells[k, : len(part), 0], blanks[k, : len(part), 0] = part, False
-        finite = np.abs(cells[np.isfinite(cells)])
-        size = float(finite.max(initial=0)) or 1.0
-        return _grid(name, text, xy, cells, blanks, colors, (-size, size) if colors is ramp else (0.0, size))
-
-    outputs = np.zeros((len(tiles), rows, chans))
-    missing = np.ones((len(tiles), rows, chans), bool)
-    for k, step in enumerate(result.steps):
-        part = step.accumulator[r0 : r0 + rows, e0 : e0 + chans].double().numpy()
-        outputs[k, : len(part)], missing[k, : len(part)] = part, False
-    finite = np.abs(outputs[np.isfinite(outputs)])
-    size = float(finite.max(initial=0)) or 1.0
-    q, k, v = result.inputs.q, result.inputs.k, result.inputs.v
-    width, height = int(np.ceil(x_o + chans)), int(np.ceil(y + rows + 0.1))
-    layers: list[Layer] = [
-        operand("q", q, "rows", (0.0, y)),
-        operand("k", k, "cols", (x_s, y - 1.1 - chans), turned=True),
-        of_step("scores", (x_s, y), ramp, None),
-        of_step("probabilities", (x_p, y), plain, None),
-        register("row_max", (x_m, y), ramp),
-        register("row_sum", (x_m + 1, y), plain),
-        register("rescale", (x_m + 2, y), plain),
-        operand("v", v, "cols", (x_o, y - 1.1 - cols)),
-        _grid("accumulator", text, (x_o, y), outputs, missing, ramp, (-size, size)),
-        _row_frame(result, text, r0, rows, width, y),
-        _formulas(result, text, x_p, y - 1.5),
-    ]
-    parts = [
-        text("tray", "part", shown=str(shown), all=str(whole), what=text("tray", what))
-        for shown, whole, what in (
-            (rows, result.block_q, "rows"),
-            (cols, result.block_k, "columns"),
-            (chans, d, "channels"),
-        )
-        if shown < whole
-    ]
-    note = text("tray", "note") if not parts else text("tray", "shown", parts=text("tray", "and").join(parts))
-    width, height = int(np.ceil(x_o + chans)), int(np.ceil(y + rows + 0.1))
-    return Pane("tray", text("tray", "title"), tuple(layers), width, height, place="wide", note=note)
-
-
-def _grid(
-    key: str,
-    text: Text,
-    xy: tuple[float, float],
-    values: np.ndarray,
-    blank: np.ndarray,
-    ramp: np.ndarray,
-    scale: tuple[float, float],
-) -> Grid:
-    decimals = 2 if scale[1] < 20 else 1 if scale[1] < 200 else 0
-    return Grid(key, text("blocks", key), xy, fixed_point(values, decimals, blank=blank), decimals, ramp, scale)
-
-
-def _row_frame(result: Result, text: Text, r0: int, rows: int, width: int, y: float) -> Layer:
-    """A frame around the query that is followed, while it is on chip."""
-    xyxy = np.full((len(result.schedule.tiles), 1, 4), np.nan, np.float32)
-    for k, tile in enumerate(result.schedule.tiles):
-        local = result.query - tile.rows.start - r0
-        if result.query in tile.rows and 0 <= local < rows:
-            xyxy[k, 0] = [0, y + local, width, y + local + 1]
-    return Boxes("query", text("tray", "query"), xyxy, colors=("error",))
-
-
-def _formulas(result: Result, text: Text, x: float, bottom: float) -> Layer:
-    """The recurrence as it is computed here; the rule that is broken is marked."""
-    c = result.controls
-    name = c.rule if c.rule != "running_max" else c.order
-    lines = text("formulas", name).split("\n")
-    xy = np.array([[x, bottom - 0.78 * (len(lines) - 1 - i)] for i in range(len(lines))], np.float32)
-    return Words("formulas", text("tray", "formulas"), xy, (tuple(lines),), 0.58, "start")
 
 
 # -- registers, captions, marks ---------------------------------------------------------------------------------------
 
 
-def _registers(result: Result, text: Text) -> Pane:
-    d = result.inputs.q.shape[1]
-    shown = min(CHANNELS, d)
-    width = 3 + shown
-    everything = sum(len(s.tile.rows) for s in result.steps) * width <= MOST_WRITINGS
-    steps, items, values = [], [], []
-    for step in result.steps:
-        if not everything and result.query not in step.tile.rows:
-            continue
-        n = len(step.tile.rows)
-        steps.append(np.full(n, step.tile.index))
-        items.append(np.arange(step.tile.rows.start, step.tile.rows.stop))
-        columns = [step.rescale[:, None], step.row_max[:, None], step.row_sum[:, None], step.accumulator[:, :shown]]
-        values.append(np.concatenate([x.double().numpy() for x in columns], axis=1))
-    names = (*(text("registers", key) for key in ("rescale", "row_max", "row_sum")), *(f"O[{e}]" for e in range(shown)))
+def _registers(result: Result, text: Text, proofs: tuple[Number, ...]) -> Pane:
+    """Of every query, if that is not too much to send; else of the followed query's block."""
+    shown = min(CHANNELS, result.inputs.q.shape[1])
+    if result.backward:
+        keys, channels = ("delta",), "dQ"
+        rows = [(s.tile, [s.delta[:, None], s.grad_q[:, :shown]]) for s in result.backward]
+    else:
+        keys, channels = ("rescale", "row_max", "row_sum"), "O"
+        rows = [
+            (s.tile, [s.rescale[:, None], s.row_max[:, None], s.row_sum[:, None], s.accumulator[:, :shown]])
+            for s in result.steps
+        ]
+    width = len(keys) + shown
+    everything = sum(len(tile.rows) for tile, _ in rows) * width <= MOST_WRITINGS
+    kept = [(tile, parts) for tile, parts in rows if everything or result.query in tile.rows]
+    values = [np.concatenate([part.double().numpy() for part in parts], axis=1) for _, parts in kept]
     layer = Registers(
         "registers",
         text("query"),
-        names,
-        np.concatenate(steps) if steps else np.zeros(0, np.int32),
-        np.concatenate(items) if items else np.zeros(0, np.int32),
-        (np.concatenate(values) if values else np.zeros((0, width))).astype(np.float32),
+        (*(text("registers", key) for key in keys), *(f"{channels}[{e}]" for e in range(shown))),
+        np.concatenate([np.full(len(tile.rows), tile.index) for tile, _ in kept] or [np.zeros(0, np.int32)]),
+        np.concatenate([np.array(tile.rows) for tile, _ in kept] or [np.zeros(0, np.int32)]),
+        np.concatenate(values or [np.zeros((0, width))]).astype(np.float32),
         (4,) * width,
         "row",
         "–",
         text("registers", "missing"),
         True,
-        tuple(_number(result, k, "row_sum") for k in range(len(result.traffic))),
+        proofs,
     )
     return Pane("registers", text("registers", "title"), (layer,), place="wide", note=text("registers", "note"))
 
@@ -518,6 +387,11 @@ def _captions(result: Result, text: Text) -> tuple[str, ...]:
 
 def _marks(result: Result, text: Text) -> tuple[Mark, ...]:
     row = str(result.query)
+    if result.decode is not None:
+        return ()
+    if result.backward:
+        own = tuple(t.index for t in result.schedule.tiles if result.query in t.rows)
+        return (Mark("tiles", text("marks", "tiles", row=row), own, "backward"),)
     changed = tuple(one.step for one in result.story if one.max_changed)
     return (
         Mark("changes", text("marks", "changes", row=row), changed, "error"),

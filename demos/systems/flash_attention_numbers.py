@@ -16,28 +16,78 @@ if TYPE_CHECKING:
     from core.systems.attention_devices import Device, KernelTile
     from core.systems.attention_paper_figures import PaperFigure
     from core.systems.attention_query import QueryStep
+    from core.systems.split_kv_decoding import SplitPart
     from demos.systems.flash_attention import Result
 
 
 def numbers_of(result: Result) -> tuple[tuple[Number, ...], ...]:
     """What stands beside the picture, one tuple a step: the odometers, the chip, the query that is followed, the result."""
-    whole = (*_totals(result), *_quality(result))
-    own = _query_numbers(result)
-    lines = []
-    for k, step in enumerate(result.traffic):
-        so_far, standard, use = step.total, step.standard, result.use[k]
-        parts = {name: size for name, size in use.parts.items() if size}
-        lines.append(
-            (
-                Number("flash_bytes", so_far.total, traffic_steps, "loads + stores", _both(so_far), "B"),
-                Number("standard_bytes", standard.total, traffic_steps, "loads + stores", _both(standard), "B"),
-                Number("ideal_bytes", so_far.ideal_total, traffic_steps, "sum(moved)", {"moved": _ideal(so_far)}, "B"),
-                Number("sram_bytes", use.total, sram_use, " + ".join(parts), parts, "B"),
-                *own[k],
-                *whole,
-            )
-        )
-    return tuple(lines)
+    whole = (ratio_number(result), *_quality(result))
+    if result.decode is not None:
+        return ((*_traffic(result, -1), *_chip(result, 0), *_decoding(result), *whole),)
+    own = [(_delta(result),)] * len(result.traffic) if result.backward else _query_numbers(result)
+    return tuple((*_traffic(result, k), *_chip(result, k), *own[k], *whole) for k in range(len(result.traffic)))
+
+
+def _traffic(result: Result, k: int) -> tuple[Number, ...]:
+    so_far, standard = result.traffic[k].total, result.traffic[k].standard
+    return (
+        Number("flash_bytes", so_far.total, traffic_steps, "loads + stores", _both(so_far), "B"),
+        Number("standard_bytes", standard.total, traffic_steps, "loads + stores", _both(standard), "B"),
+        Number("ideal_bytes", so_far.ideal_total, traffic_steps, "sum(moved)", {"moved": _ideal(so_far)}, "B"),
+    )
+
+
+def _chip(result: Result, k: int) -> tuple[Number, ...]:
+    """Of a forward tile; the backward's working set is another."""
+    if result.backward:
+        return ()
+    use = result.use[k]
+    parts = {name: size for name, size in use.parts.items() if size}
+    return (Number("sram_bytes", use.total, sram_use, " + ".join(parts), parts, "B"),)
+
+
+def _delta(result: Result) -> Number:
+    """D of the followed query: what all its tiles subtract."""
+    from core.systems.flash_attention_backward import flash_attention_backward
+
+    assert result.gradients is not None
+    assert result.grad_output is not None
+    rows = {
+        "dO": result.grad_output[result.query].double().tolist(),
+        "O": result.output[result.query].double().tolist(),
+    }
+    value = float(result.gradients.delta[result.query])
+    return Number("delta", value, flash_attention_backward, "dot(dO, O)", rows, item=f"query:{result.query}")
+
+
+def _decoding(result: Result) -> tuple[Number, ...]:
+    from core.systems.split_kv_decoding import split_kv_decode
+
+    assert result.decode is not None
+    each = [float(part.logsumexp[0]) for part in result.decode.parts]
+    names = [f"L{s + 1}" for s in range(len(each))]
+    formula = "log(" + " + ".join(f"exp({name})" for name in names) + ")"
+    return (
+        Number("parts", len(each), split_kv_decode, "parts of the keys that are not empty"),
+        Number(
+            "logsumexp",
+            float(result.decode.logsumexp[0]),
+            split_kv_decode,
+            formula,
+            dict(zip(names, each, strict=True)),
+        ),
+    )
+
+
+def part_numbers(part: SplitPart, place: int) -> tuple[Number, ...]:
+    from core.systems.split_kv_decoding import split_kv_decode
+
+    item = str(place)
+    return (
+        Number("part_logsumexp", float(part.logsumexp[0]), split_kv_decode, "m + ln l of the part", item=item),
+        Number("weight", float(part.weight[0]), split_kv_decode, "exp(L_part − L)", item=item),
+    )
 
 
 def _both(traffic: Traffic) -> dict[str, int]:
@@ -46,10 +96,6 @@ def _both(traffic: Traffic) -> dict[str, int]:
 
 def _ideal(traffic: Traffic) -> list[int]:
     return [*traffic.ideal_loaded.values(), *traffic.ideal_stored.values()]
-
-
-def _totals(result: Result) -> tuple[Number, ...]:
-    return (ratio_number(result),)
 
 
 def ratio_number(result: Result) -> Number:

@@ -35,7 +35,9 @@ def operand_pane(result: Result, text: Text) -> Pane:
 
 
 def tables(result: Result, text: Text) -> tuple[Pane, ...]:
-    return _devices(result, text), _paper(text), _kernels(text)
+    if result.controls.compare == "paper":
+        return (_paper(text),)
+    return _devices(result, text), _kernels(text)
 
 
 def _devices(result: Result, text: Text) -> Pane:
