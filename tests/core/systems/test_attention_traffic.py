@@ -46,11 +46,18 @@ def compare(receipt, source, got, memory, reference):
     receipt(source, "loads", got.loads, sum(memory.loaded.values()), reference=reference, tolerance=0)
     receipt(source, "stores", got.stores, sum(memory.stored.values()), reference=reference, tolerance=0)
     total = sum(memory.loaded.values()) + sum(memory.stored.values())
-    receipt(source, "total", got.total, total, reference=reference, tolerance=0)
     ideal = sum(memory.ideal_loaded.values()) + sum(memory.ideal_stored.values())
-    receipt(source, "ideal_total", got.ideal_total, ideal, reference=reference, tolerance=0)
+    for names, ours, theirs in (
+        (("total", "flash_bytes"), got.total, total),
+        (("ideal_total", "ideal_bytes"), got.ideal_total, ideal),
+    ):
+        for name in names:
+            receipt(source, name, ours, theirs, reference=reference, tolerance=0)
     for name in got.operands:
-        receipt(source, "of", got.of(name), memory.loaded[name] + memory.stored[name], reference=reference, tolerance=0)
+        both = memory.loaded[name], memory.stored[name]
+        receipt(source, "of", got.of(name), sum(both), reference=reference, tolerance=0)
+        receipt(source, "operand_loaded", got.loaded.get(name, 0), both[0], reference=reference, tolerance=0)
+        receipt(source, "operand_stored", got.stored.get(name, 0), both[1], reference=reference, tolerance=0)
 
 
 @quick
@@ -103,14 +110,20 @@ def test_the_odometers_end_where_the_totals_are(setup, data, receipt):
     plain, _ = oracle.traffic(**(setup | {"order": "standard"}))
     for part in PARTS:
         assert nonzero(getattr(steps[-1].standard, part)) == nonzero(getattr(plain, part)), part
-    receipt(
-        traffic_steps,
-        "standard",
-        steps[-1].standard.total,
-        sum((plain.loaded + plain.stored).values()),
-        reference="a run over a memory that counts",
-        tolerance=0,
+    reference = "a run over a memory that counts"
+    total = sum((plain.loaded + plain.stored).values())
+    receipt(traffic_steps, "standard_bytes", steps[-1].standard.total, total, reference=reference, tolerance=0)
+    for name in steps[-1].standard.operands:
+        ours, theirs = steps[-1].standard.of(name), plain.loaded[name] + plain.stored[name]
+        receipt(traffic_steps, "operand_standard", ours, theirs, reference=reference, tolerance=0)
+    ratio = Fraction(sum((memory.loaded + memory.stored).values()), total)
+    now = (
+        call(hbm_traffic, setup).total
+        / standard_traffic(
+            setup["n_q"], setup["d"], **{name: setup[name] for name in ("n_k", "direction", "dtype_bytes", "heads")}
+        ).total
     )
+    receipt(hbm_traffic, "traffic_ratio", now, float(ratio), reference=reference)
     before = Traffic({}, {}, {}, {})
     for step in steps:  # every step adds what it says, and no account ever shrinks
         for part, moved in (("loaded", step.loaded), ("stored", step.stored)):
