@@ -47,9 +47,9 @@ class Sabotage:
 
 def sabotages() -> tuple[Sabotage, ...]:
     """Every seeded bug."""
-    from tests.sabotages import perception
+    from tests.sabotages import perception, systems
 
-    return perception.SABOTAGES
+    return (*perception.SABOTAGES, *systems.SABOTAGES)
 
 
 def patched(source: str, bug: Sabotage) -> str:
