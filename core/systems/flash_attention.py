@@ -136,12 +136,12 @@ def _fa2_steps(
     q: Tensor, k: Tensor, v: Tensor, schedule: TileSchedule, rule: Rule, threshold: float, state: torch.dtype
 ) -> Iterator[AttentionTileStep]:
     rounded = q.dtype if q.dtype != state else None
-    q, k_t, v = _scaled(q, state), k.to(state).mT, v.to(state)
-    m, l, acc = _registers(q, v, 0)
+    queries, keys, values = _blocks(q, k, v, schedule, state)
+    m, l, acc = _registers(queries[0], v)
     for tile in schedule.tiles:
         if tile.first_of_rows:
-            m, l, acc = _registers(q, v, len(tile.rows))
-        s = _scores(q, k_t, tile, schedule)
+            m, l, acc = _registers(queries[tile.row_block], v)
+        s = _scores(queries[tile.row_block], keys[tile.col_block], tile, schedule)
         m_tile = s.amax(dim=-1)
         if rule == "no_max":
             m_old, m_new, alpha, p = torch.zeros_like(m), torch.zeros_like(m), torch.ones_like(m), s.exp()
@@ -150,13 +150,13 @@ def _fa2_steps(
             if threshold:
                 stale = (m_new - m_old) * math.log2(math.e) <= threshold  # false for −inf − −inf
                 m_new = torch.where(stale, m_old, m_new)
-            finite = _finite(m_new)
+            finite = _finite(m_new) if tile.masked else m_new  # elsewhere every row has seen a key
             alpha, p = (m_old - finite).exp_(), (s - finite.unsqueeze(-1)).exp_()
         l = torch.addcmul(p.sum(dim=-1), alpha, l)
         factor = alpha
         if rule == "inverse_as_printed":
             factor = torch.where(m_old == -torch.inf, 1, 1 / alpha)
-        acc = factor.unsqueeze(-1) * acc + _rounded(p, rounded) @ v[..., tile.cols.start : tile.cols.stop, :]
+        acc = factor.unsqueeze(-1) * acc + _rounded(p, rounded) @ values[tile.col_block]
         m = m_new
         yield AttentionTileStep(tile, "fa2", s, p, m_tile, m_old, m, alpha, l, acc)
 
@@ -165,11 +165,11 @@ def _fa1_steps(
     q: Tensor, k: Tensor, v: Tensor, schedule: TileSchedule, rule: Rule, state: torch.dtype
 ) -> Iterator[AttentionTileStep]:
     rounded = q.dtype if q.dtype != state else None
-    q, k_t, v = _scaled(q, state), k.to(state).mT, v.to(state)
-    memory = [_registers(q, v, len(rows)) for rows in schedule.row_blocks]  # m, l and O go back to HBM after every tile
+    queries, keys, values = _blocks(q, k, v, schedule, state)
+    memory = [_registers(q_i, v) for q_i in queries]  # m, l and O go back to HBM after every tile
     for tile in schedule.tiles:
         m, l, out = memory[tile.row_block]
-        s = _scores(q, k_t, tile, schedule)
+        s = _scores(queries[tile.row_block], keys[tile.col_block], tile, schedule)
         m_tile = s.amax(dim=-1)
         if rule == "no_max":
             m_old = m_new = torch.zeros_like(m)
@@ -177,10 +177,11 @@ def _fa1_steps(
             p = s.exp()
         else:
             m_old, m_new = m, torch.maximum(m, m_tile)
-            p = (s - _finite(m_tile).unsqueeze(-1)).exp_()
-            alpha, beta = torch.exp(m_old - _finite(m_new)), torch.exp(m_tile - _finite(m_new))
+            reference, finite = (_finite(m_tile), _finite(m_new)) if tile.masked else (m_tile, m_new)
+            p = (s - reference.unsqueeze(-1)).exp_()
+            alpha, beta = torch.exp(m_old - finite), torch.exp(m_tile - finite)
         l_new = alpha * l + beta * p.sum(dim=-1)
-        new = _rounded(p, rounded) @ v[..., tile.cols.start : tile.cols.stop, :]
+        new = _rounded(p, rounded) @ values[tile.col_block]
         out = _divided((l * alpha).unsqueeze(-1) * out + beta.unsqueeze(-1) * new, l_new)
         memory[tile.row_block] = m_new, l_new, out
         yield AttentionTileStep(tile, "fa1", s, p, m_tile, m_old, m_new, alpha, l_new, out)
@@ -355,18 +356,26 @@ def hidden_entries(rows: range, cols: range, *, shift: int, device: torch.device
     return key > query.unsqueeze(-1)
 
 
-def _registers(q: Tensor, v: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
-    """m = −inf, l = 0, O = 0 of so many rows."""
-    heads = q.shape[:-2]
-    return q.new_full((*heads, rows), -torch.inf), q.new_zeros(*heads, rows), q.new_zeros(*heads, rows, v.shape[-1])
+def _blocks(
+    q: Tensor, k: Tensor, v: Tensor, schedule: TileSchedule, state: torch.dtype
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """(..., Br, d) Q_i / √d, (..., d, Bc) K_jᵀ and (..., Bc, Dv) V_j of all blocks, in the state's type."""
+    scaled, k_t, v = q.to(state) * q.shape[-1] ** -0.5, k.to(state).mT, v.to(state)  # scaled once, not in every tile
+    return (
+        [scaled[..., rows.start : rows.stop, :] for rows in schedule.row_blocks],
+        [k_t[..., cols.start : cols.stop] for cols in schedule.col_blocks],
+        [v[..., cols.start : cols.stop, :] for cols in schedule.col_blocks],
+    )
 
 
-def _scaled(q: Tensor, state: torch.dtype) -> Tensor:
-    return q.to(state) * q.shape[-1] ** -0.5  # once here instead of once per tile
+def _registers(q_i: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """m = −inf, l = 0, O = 0 of a row block."""
+    m = torch.full_like(q_i[..., 0], -torch.inf)
+    return m, torch.zeros_like(m), q_i.new_zeros(*q_i.shape[:-1], v.shape[-1])
 
 
-def _scores(q: Tensor, k_t: Tensor, tile: Tile, schedule: TileSchedule) -> Tensor:
-    s = q[..., tile.rows.start : tile.rows.stop, :] @ k_t[..., tile.cols.start : tile.cols.stop]
+def _scores(q_i: Tensor, k_j: Tensor, tile: Tile, schedule: TileSchedule) -> Tensor:
+    s = q_i @ k_j
     if tile.masked:
         shift = schedule.n_k - schedule.n_q
         s = s.masked_fill_(hidden_entries(tile.rows, tile.cols, shift=shift, device=s.device), -torch.inf)

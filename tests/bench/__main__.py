@@ -9,7 +9,11 @@ from collections.abc import Sequence
 
 from tests.bench.table import markdown
 
-MODULES = ("tests.bench.segmentation", "tests.bench.pooling")  # each has measure() -> Iterable[Row]
+MODULES = (
+    "tests.bench.segmentation",
+    "tests.bench.pooling",
+    "tests.bench.attention",
+)  # each has measure() -> Iterable[Row]
 
 
 def main(words: Sequence[str]) -> int:

@@ -65,7 +65,12 @@ SABOTAGES = (
         "shift = schedule.n_q - schedule.n_k",
         "mask shifted the wrong way",
     ),
-    Sabotage(FLASH, "m, l, acc = _registers(q, v, len(tile.rows))", "pass", "registers of the row block before"),
+    Sabotage(
+        FLASH,
+        "            m, l, acc = _registers(queries[tile.row_block], v)",
+        "            pass",
+        "registers of the row block before",
+    ),
     Sabotage(FLASH, "return self.row_max + self.row_sum.log()", "return self.row_sum.log()", "logsumexp without m"),
     Sabotage(
         FLASH,

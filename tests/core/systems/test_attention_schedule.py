@@ -89,3 +89,13 @@ def test_bad_arguments_are_named(options, message):
 def test_visible_entries_needs_lengths():
     with pytest.raises(ValueError, match="n_k must be at least 1"):
         visible_entries(3, 0, causal=True)
+
+
+def test_the_two_loop_orders_of_four_tiles():
+    places = {
+        order: [
+            (tile.row_block, tile.col_block) for tile in tile_schedule(4, 4, block_q=2, block_k=2, order=order).tiles
+        ]
+        for order in ("fa1", "fa2")
+    }
+    assert places == {"fa1": [(0, 0), (1, 0), (0, 1), (1, 1)], "fa2": [(0, 0), (0, 1), (1, 0), (1, 1)]}
