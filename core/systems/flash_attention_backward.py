@@ -107,10 +107,11 @@ def _steps(tensors: Sequence[Tensor], schedule: TileSchedule) -> Iterator[Backwa
         q_i, k_j, v_j, grad_o = q[..., rows, :], k[..., cols, :], v[..., cols, :], grad_output[..., rows, :]
         if tile.first_of_cols:
             grad_k, grad_v = torch.zeros_like(k_j), torch.zeros_like(v_j)
-        p = ((q_i @ k_j.mT) * tau - safe[..., rows].unsqueeze(-1)).exp_()
+        s = (q_i @ k_j.mT) * tau
         if tile.masked:
-            hidden = hidden_entries(tile.rows, tile.cols, shift=schedule.n_k - schedule.n_q, device=p.device)
-            p.masked_fill_(hidden, 0)
+            hidden = hidden_entries(tile.rows, tile.cols, shift=schedule.n_k - schedule.n_q, device=s.device)
+            s = s.masked_fill_(hidden, -torch.inf)
+        p = (s - safe[..., rows].unsqueeze(-1)).exp_()
         grad_v = grad_v + p.mT @ grad_o
         grad_p = grad_o @ v_j.mT
         grad_s = p * (grad_p - delta[..., rows].unsqueeze(-1))

@@ -91,7 +91,12 @@ SABOTAGES = (
     Sabotage(BACKWARD, "grad_p - delta[..., rows].unsqueeze(-1)", "grad_p", "D is not subtracted"),
     Sabotage(BACKWARD, "+ tau * (grad_s @ k_j)", "+ grad_s @ k_j", "dQ as printed, without 1/√d"),
     Sabotage(BACKWARD, "grad_k + tau * (grad_s.mT @ q_i)", "grad_k + grad_s.mT @ q_i", "dK as printed, without 1/√d"),
-    Sabotage(BACKWARD, "            p.masked_fill_(hidden, 0)", "            pass", "hidden scores have gradients"),
+    Sabotage(
+        BACKWARD,
+        "            s = s.masked_fill_(hidden, -torch.inf)",
+        "            pass",
+        "hidden scores have gradients",
+    ),
     Sabotage(BACKWARD, "if tile.first_of_cols:", "if tile.first_of_rows:", "dK runs on over column blocks"),
     Sabotage(
         BACKWARD,
