@@ -18,7 +18,7 @@ from demos import GROUPS
 from demos.contract import Demo
 from demos.kit.controls import spec_of
 from demos.kit.numbers import Number
-from demos.kit.scene import Matrix, Table
+from demos.kit.scene import Table
 from demos.kit.text import LANGUAGES, TEXT, Text, catalogue, prose
 from demos.kit.uploads import UploadError
 
@@ -165,10 +165,10 @@ def displayed(demo: Demo[Any, Any], controls: Any, text: Text) -> Iterator[Numbe
         yield from step
     for pane in demo.show(result, text).scene.panes:
         for layer in pane.layers:
-            if isinstance(layer, Matrix):
-                yield from layer.receipts
+            yield from getattr(layer, "receipts", ())
             if isinstance(layer, Table):
-                yield from (cell for row in layer.rows for cell in row if isinstance(cell, Number))
+                for rows in (layer.rows, *layer.later):
+                    yield from (cell for row in rows for cell in row if isinstance(cell, Number))
 
 
 @cache

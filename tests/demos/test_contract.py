@@ -30,7 +30,7 @@ from demos.contract import Demo, View, attempt, computed, content_names, numbers
 from demos.kit.controls import Spec, checked, defaults_are_given, from_query, nearest_preset, number, spec_of, to_query
 from demos.kit.jobs import follow
 from demos.kit.numbers import Number, load_receipts, source_fingerprint
-from demos.kit.scene import Matrix, Scene, Table
+from demos.kit.scene import Scene, Table
 from demos.kit.stage import decode, message_of
 from demos.kit.text import LANGUAGES, Text
 from demos.kit.upload_errors import UploadError, error_sentence
@@ -64,12 +64,13 @@ def step_numbers(demo: AnyDemo, preset: str) -> list[Number]:
 
 
 def scene_numbers(scene: Scene) -> Iterator[Number]:
+    """Every number that a layer shows in a cell or names as its proof."""
     for pane in scene.panes:
         for layer in pane.layers:
-            if isinstance(layer, Matrix):
-                yield from layer.receipts
+            yield from getattr(layer, "receipts", ())
             if isinstance(layer, Table):
-                yield from (cell for row in layer.rows for cell in row if isinstance(cell, Number))
+                for rows in (layer.rows, *layer.later):
+                    yield from (cell for row in rows for cell in row if isinstance(cell, Number))
 
 
 def displayed(demo: AnyDemo, preset: str) -> list[Number]:

@@ -41,6 +41,8 @@ def test_a_query_has_seen_a_softmax_over_what_it_has_seen(receipt, order, causal
             receipt(query_steps, "weight", one.weights, expected, reference=form)
             receipt(query_steps, "row_max", one.row_max, max(row, default=-math.inf), reference=form)
             receipt(query_steps, "row_sum", one.row_sum, np.exp(row - row.max()).sum() if seen else 0, reference=form)
+            kept = np.exp(one.previous_max - one.row_max) if one.row_max > -math.inf else 0.0
+            receipt(query_steps, "rescale", one.rescale, kept, reference="numpy")
             assert one.row_max == max(one.previous_max, one.tile_max)
             assert one.row_sum == pytest.approx(one.rescale * one.previous_sum + one.tile_sum, abs=1e-12)
             assert one.max_changed == (one.row_max > one.previous_max)
