@@ -27,7 +27,7 @@ TESTED_AS = {
     "demos/kit/palettes.py": "tests/demos/kit/test_masks.py",
 }
 MOST_BYTES = 1_500_000
-OURS = ("stage/", "text/", "masks/", "receipts.json", "screenshot.png", "SOURCES.md")
+OURS = ("stage/", "text/", "masks/", "recordings/", "receipts.json", "screenshot.png", "SOURCES.md")
 ROW = re.compile(r"^\| (\S+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
 
 

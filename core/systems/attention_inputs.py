@@ -9,6 +9,7 @@ i % gw.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,18 +107,20 @@ def patch_inputs(
         raise ValueError(f"d must be at least 3 to hold a colour, got {d}")
     size = (columns * SAMPLES, rows * SAMPLES)
     larger = rgb.shape[0] < size[1] or rgb.shape[1] < size[0]
-    samples = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR if larger else cv2.INTER_AREA) / 255.0
-    patches = samples.reshape(rows, SAMPLES, columns, SAMPLES, 3).transpose(0, 2, 1, 3, 4).reshape(rows * columns, -1)
-    colors = patches.reshape(len(patches), -1, 3).mean(axis=1)
-    projected = (patches - patches.mean(axis=0)) @ _projection(patches.shape[1], d, seed)
-    length = np.linalg.norm(projected, axis=1, keepdims=True)
-    unit = np.divide(projected, length, out=np.zeros_like(projected), where=length > 1e-12)
-    v = np.concatenate([colors, projected[:, : d - 3]], axis=1)
+    samples: Any = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR if larger else cv2.INTER_AREA) / 255.0
+    patches: Any = (
+        samples.reshape(rows, SAMPLES, columns, SAMPLES, 3).transpose(0, 2, 1, 3, 4).reshape(rows * columns, -1)
+    )
+    colors: Floats = patches.reshape(len(patches), -1, 3).mean(axis=1)
+    projected: Floats = (patches - patches.mean(axis=0)) @ _projection(patches.shape[1], d, seed)
+    length: Any = np.linalg.norm(projected, axis=1, keepdims=True)
+    unit: Floats = np.divide(projected, length, out=np.zeros_like(projected), where=length > 1e-12)
+    v: Floats = np.concatenate([colors, projected[:, : d - 3]], axis=1)
     return PatchInputs(unit * (sharpness * d**0.5), unit, v, rows, columns, colors)
 
 
 def _projection(inputs: int, outputs: int, seed: int) -> Floats:
     """(inputs, outputs) with orthonormal columns, or rows if there are more columns than rows."""
     noise = np.random.default_rng(seed).standard_normal((max(inputs, outputs), min(inputs, outputs)))
-    basis = np.linalg.qr(noise)[0]
+    basis: Any = np.linalg.qr(noise)[0]
     return basis if inputs >= outputs else basis.T

@@ -247,7 +247,7 @@ def traffic_steps(
     without a tile at the last. The standard algorithm knows no tiles: its bytes are attributed to the step at
     which flash has done the same part: a tile's S and P (and dP, dS) at its step, an operand's row or column block
     when it is first needed, a result's when it is finished. Tiles that the mask lets flash skip are charged at the
-    step that comes next in reading order of the schedule, at the latest at the last.
+    visited tile that comes next in the loops; the last tile of the loops is always a visited one.
 
     Args: as `hbm_traffic`; key_order as in `tile_schedule` (it changes no sum).
 
@@ -305,7 +305,7 @@ def _steps(
         total = _joined(total, moved)
         for other in every:
             standard = _joined(standard, _standard_moves(other, d, direction, entry_bytes))
-            if not last and (other.row_block, other.col_block) == (tile.row_block, tile.col_block):
+            if (other.row_block, other.col_block) == (tile.row_block, tile.col_block):
                 break
         yield TrafficStep(tile, moved[0], moved[1], Traffic(*total), Traffic(*standard))
 

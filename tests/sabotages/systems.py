@@ -12,6 +12,9 @@ DEVICES = "core/systems/attention_devices.py"
 REGISTERS = "core/systems/attention_registers.py"
 OPERANDS = "core/systems/attention_operand_bytes.py"
 PAPER = "core/systems/attention_paper_figures.py"
+INPUTS = "core/systems/attention_inputs.py"
+COMPARISON = "core/systems/attention_comparison.py"
+QUERY = "core/systems/attention_query.py"
 
 SABOTAGES = (
     Sabotage(SCHEDULE, "    shift = n_k - n_q\n", "    shift = 0\n", "causal aligned top-left"),
@@ -149,7 +152,6 @@ SABOTAGES = (
         "dS read once",
     ),
     Sabotage(TRAFFIC, '"skipped": n_q - seen}[initial]', '"skipped": 0}[initial]', "empty rows are never written"),
-    Sabotage(TRAFFIC, "if not last and (other", "if (other", "what is skipped at the end is never charged"),
     Sabotage(
         TRAFFIC,
         "    last_row, last_col = rows * tile.last_of_rows, cols * tile.last_of_cols\n    again",
@@ -163,6 +165,9 @@ SABOTAGES = (
         "backward runs over Q outside",
     ),
     Sabotage(TRAFFIC, 'twice = keys * (initial == "written")', "twice = 0", "zeroed dK and dV are not counted"),
+    Sabotage(
+        TRAFFIC, "for other in every:", "for other in flash.tiles[tile.index :]:", "skipped tiles are never charged"
+    ),
     Sabotage(BLOCKS, "statistics=4 * block_q * on_chip", "statistics=2 * block_q * on_chip", "new m and l forgotten"),
     Sabotage(BLOCKS, "scores=block_q * block_k * on_chip", "scores=0", "S takes no room"),
     Sabotage(
@@ -223,4 +228,38 @@ SABOTAGES = (
     Sabotage(PAPER, "product = 2 * N * N * D * HEADS / 1e9", "product = N * N * D * HEADS / 1e9", "multiply-adds"),
     Sabotage(PAPER, "6 * product", "4 * product", "two products forgotten"),
     Sabotage(PAPER, 'one("fa1", "forward") + one("fa2", "backward")', 'one("fa1", "forward")', "backward forgotten"),
+    Sabotage(
+        INPUTS, "AttentionInputs(q * spread, k, v)", "AttentionInputs(q * spread, k * spread, v)", "spread squared"
+    ),
+    Sabotage(INPUTS, "patches - patches.mean(axis=0)", "patches", "the mean patch is not subtracted"),
+    Sabotage(INPUTS, "sharpness * d**0.5", "sharpness", "scores divided by √d once too often"),
+    Sabotage(
+        INPUTS,
+        "(rows, SAMPLES, columns, SAMPLES, 3)",
+        "(columns, SAMPLES, rows, SAMPLES, 3)",
+        "patches of another grid",
+    ),
+    Sabotage(
+        INPUTS,
+        "default_rng(seed).standard_normal((max",
+        "default_rng(0).standard_normal((max",
+        "seed of the projection ignored",
+    ),
+    Sabotage(INPUTS, ".transpose(0, 2, 1, 3, 4)", "", "patches are strips of rows"),
+    Sabotage(COMPARISON, "scores = q @ k.mT * q.shape[-1] ** -0.5", "scores = q @ k.mT / q.shape[-1]", "divided by d"),
+    Sabotage(COMPARISON, "shift = k.shape[-2] - q.shape[-2]", "shift = 0", "causal aligned top-left"),
+    Sabotage(COMPARISON, ".nan_to_num(nan=0.0)", "", "NaN for a query that sees nothing"),
+    Sabotage(COMPARISON, "~torch.isfinite(got)", "torch.isnan(got)", "infinities are finite"),
+    Sabotage(COMPARISON, 'float("nan") if broken else ', "", "NaN lost in the maximum of a comparison"),
+    Sabotage(COMPARISON, "rounded = expected.to(got.dtype)", "rounded = expected", "bits of another type"),
+    Sabotage(QUERY, "if seen is None else seen.clone()", "if seen is None else seen", "earlier steps change"),
+    Sabotage(
+        QUERY,
+        "step.scores.new_full((n_k,), -torch.inf)",
+        "step.scores.new_zeros((n_k,))",
+        "keys not seen yet have weight",
+    ),
+    Sabotage(QUERY, "float(step.tile_max[r])", "float(step.row_max[r])", "m̃ is m"),
+    Sabotage(QUERY, "r = query - rows.start", "r = 0", "first row of the tile followed"),
+    Sabotage(QUERY, "        total = float(l)\n", "        total += float(l)\n", "old l summed up"),
 )

@@ -137,6 +137,47 @@ def test_the_odometers_end_where_the_totals_are(setup, data, receipt):
         assert ideals == sorted(ideals)
 
 
+@pytest.mark.parametrize("initial", INITIALS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_row_blocks_that_see_no_key(order, direction, initial, receipt):
+    setup = {"n_q": 7, "n_k": 2, "d": 3, "block_q": 2, "block_k": 1, "causal": True, "dtype_bytes": 2, "stat_bytes": 4}
+    setup |= {"order": order, "direction": direction, "initial": initial, "heads": 2}
+    memory, _ = oracle.traffic(**setup)
+    compare(receipt, hbm_traffic, call(hbm_traffic, setup), memory, "a run over a memory that counts")
+    *_, last = call(traffic_steps, setup)
+    compare(receipt, traffic_steps, last.total, memory, "a run over a memory that counts")
+
+
+def test_every_tile_moves_what_the_loops_say():
+    """Two row blocks of two rows, three columns in blocks of two, d = 1, one byte a number."""
+    sizes = {"n_k": 3, "block_q": 2, "block_k": 2, "dtype_bytes": 1, "stat_bytes": 1}
+
+    def moves(**options):
+        return [(step.loaded, step.stored) for step in traffic_steps(4, 1, **sizes, **options)]
+
+    first, second = {"Q": 2, "K": 2, "V": 2}, {"K": 1, "V": 1}
+    assert moves(order="fa2") == [(first, {}), (second, {"O": 2, "L": 2})] * 2
+    registers = {"O": 2, "l": 2, "m": 2}
+    column, next_row = {"K": 2, "V": 2, "Q": 2}, {"Q": 2}
+    narrow = {"K": 1, "V": 1, "Q": 2}
+    assert moves(order="fa1", initial="skipped") == [
+        (column, registers),
+        (next_row, registers),
+        (narrow | registers, registers),
+        (next_row | registers, registers),
+    ]
+    assert moves(order="fa1")[0] == (column | registers, {"O": 6, "l": 6, "m": 6})
+    rows = {"Q": 2, "dO": 2, "L": 2, "D": 2}
+    backward = moves(order="fa2", direction="backward", initial="skipped")
+    assert backward[0] == ({"O": 4, "K": 2, "V": 2} | rows | {"dO": 6}, {"D": 4, "dQ": 2})
+    assert backward[1:] == [
+        (rows, {"dQ": 2, "dK": 2, "dV": 2}),
+        ({"K": 1, "V": 1, "dQ": 2} | rows, {"dQ": 2}),
+        ({"dQ": 2} | rows, {"dQ": 2, "dK": 1, "dV": 1}),
+    ]
+
+
 def test_standard_keeps_pace_with_the_tiles():
     """Half of the tiles done: half of S and P written and read, whatever the order."""
     for order in ORDERS:

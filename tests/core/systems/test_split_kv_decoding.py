@@ -107,6 +107,7 @@ def test_the_releases_own_example():
     assert [round(e, 2) for e in got.efficiency[1:3]] == [0.89, 0.67]
     assert choose_splits(87, sm_count=108, key_blocks=64).splits == 1
     assert choose_splits(1, sm_count=108, key_blocks=1).splits == 1
+    assert choose_splits(4, sm_count=5, key_blocks=5).splits == 1  # exactly 80 %
 
 
 def test_bad_arguments_are_named():
