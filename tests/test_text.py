@@ -31,7 +31,7 @@ DEMOS = [demo for group in GROUPS.values() for demo in group]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # Values that stay as they are in every language: names of programs and their functions, and formulas.
 NAMES = re.compile(
-    r"^(mmsegmentation|HF evaluate|torchmetrics|scikit-learn|hszhao|segmentation-models-pytorch)\b|^[\d·/+() IoU]+。$"
+    r"^(mmsegmentation|HF evaluate|torchmetrics|scikit-learn|hszhao|segmentation-models-pytorch)\b|^[\d·/+() IoU]+。$|^S = Q Kᵀ"
 )
 
 languages = pytest.mark.parametrize("language", OTHERS)

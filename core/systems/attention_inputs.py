@@ -121,6 +121,7 @@ def patch_inputs(
 
 def _projection(inputs: int, outputs: int, seed: int) -> Floats:
     """(inputs, outputs) with orthonormal columns, or rows if there are more columns than rows."""
-    noise = np.random.default_rng(seed).standard_normal((max(inputs, outputs), min(inputs, outputs)))
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((max(inputs, outputs), min(inputs, outputs)))
     basis: Any = np.linalg.qr(noise)[0]
     return basis if inputs >= outputs else basis.T

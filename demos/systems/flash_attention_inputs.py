@@ -101,7 +101,7 @@ def _uploaded(path: str, head: int) -> Inputs:
         q, k, v = (x[min(head, heads - 1)] for x in (q, k, v))
     if any(x.dtype.kind == "c" for x in (q, k, v)):
         raise UploadError("not_numeric", name=name, dtype=str(q.dtype))
-    wide = tuple(x.astype(np.float64) for x in (q, k, v))
-    if bad := sum(int(np.count_nonzero(~np.isfinite(x))) for x in wide):
+    q, k, v = (x.astype(np.float64) for x in (q, k, v))
+    if bad := sum(int(np.count_nonzero(~np.isfinite(x))) for x in (q, k, v)):
         raise UploadError("attention_not_finite", name=name, count=bad)
-    return Inputs(*wide, heads, notes=(Note("attention_head", {"head": min(head, heads - 1), "heads": heads}),))
+    return Inputs(q, k, v, heads, notes=(Note("attention_head", {"head": min(head, heads - 1), "heads": heads}),))

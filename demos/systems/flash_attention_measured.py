@@ -90,16 +90,18 @@ class Recording:
     """One GPU's run of `python -m tests.gpu`, as it was written down there."""
 
     device: str
+    date: str
+    versions: str
     tokens: tuple[int, ...]
-    seconds: Mapping[str, tuple[float, ...]]
+    seconds: Mapping[str, tuple[float | None, ...]]  # None: it did not fit into the GPU's memory
+    peak_bytes: Mapping[str, tuple[int | None, ...]]
 
 
-def recordings() -> tuple[Recording, ...]:
+def recordings(folder: Path = RECORDINGS) -> tuple[Recording, ...]:
     """What lies in assets/recordings for this topic; nothing is made up where there is nothing."""
     found = []
-    for path in sorted(RECORDINGS.glob("flash-attention*.json")) if RECORDINGS.is_dir() else ():
+    for path in sorted(folder.glob("flash-attention-*.json")) if folder.is_dir() else ():
         data = json.loads(path.read_text(encoding="utf-8"))
-        found.append(
-            Recording(data["device"], tuple(data["tokens"]), {k: tuple(v) for k, v in data["seconds"].items()})
-        )
+        curves = ({key: tuple(values) for key, values in data[name].items()} for name in ("seconds", "peak_bytes"))
+        found.append(Recording(data["device"], data["date"], data["versions"], tuple(data["tokens"]), *curves))
     return tuple(found)

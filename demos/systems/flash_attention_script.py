@@ -25,7 +25,8 @@ def script_of(c: Controls) -> str:
     """Runs from the repository's root and prints one line of JSON. Uploads are called qkv.npz and photo.png."""
     from demos.systems.flash_attention_blocks import capacity_of, memory_options
 
-    imports, body = list(HEAD), ["", "torch.set_num_threads(1)"]
+    imports = list(HEAD)
+    body = ["", "", "def known(x):", "    return x if np.isfinite(x) else None", "", "", "torch.set_num_threads(1)"]
     imports += _inputs(c, body)
     options = memory_options(c)
     body += [
@@ -57,38 +58,101 @@ def script_of(c: Controls) -> str:
     body += [
         "columns = -(-n_k // block_k)",
         f"key_order = {keys}",
-        f"tiles = dict(block_q=block_q, block_k=block_k, causal={c.causal})",
+        f"row, tiles = min({c.row}, n_q - 1), dict(block_q=block_q, block_k=block_k, causal={c.causal})",
         f"rules = dict(order={c.order!r}, rule={c.rule!r}, rescale_threshold={c.threshold}, state_dtype={state})",
-        "output = collect_tiles(attention_tiles(q, k, v, key_order=key_order, **tiles, **rules), q, v).output",
-        f"exact = materialised_attention(q.double(), k.double(), v.double(), causal={c.causal})",
-        "apart = agreement(output, exact)",
-        f"sizes = dict(dtype_bytes={options['dtype_bytes']}, heads=heads, initial={c.initial!r})",
     ]
-    if c.direction == "decode":
-        body.append("q, key_order = q[-1:], None")
-        body.append("n_q, tiles['block_q'] = 1, 1")
-    way, order = ("backward", "None") if c.direction == "backward" else ("forward", "key_order")
+    imports += _DIRECTIONS[c.direction](c, body)
     body += [
-        f"moved = dict(direction={way!r}, order={c.order!r}, key_order={order}, **tiles, **sizes)",
-        "steps = list(traffic_steps(n_q, d, n_k=n_k, **moved))",
         "total, standard = steps[-1].total.total, steps[-1].standard.total",
-        'numbers = {"traffic_ratio": total / standard, "max_error": apart.max_error}',
-        'numbers["max_error"] = apart.max_error if np.isfinite(apart.max_error) else None',
+        "numbers.update(traffic_ratio=total / standard, max_error=known(apart.max_error))",
         "if apart.not_finite:",
         '    numbers["not_finite"] = apart.not_finite',
     ]
-    if c.key_order != "left":
+    if c.key_order != "left" and c.direction == "forward":
         body += [
             "straight = collect_tiles(attention_tiles(q, k, v, **tiles, **rules), q, v).output",
             'numbers["equal_share"] = agreement(output, straight).equal_share',
         ]
+    if c.direction == "decode":
+        body.append("lines = lines[-1:]")
     body += [
-        "on_chip = {sram_use(len(s.tile.rows), len(s.tile.cols), d, capacity_bytes=capacity, **memory).total for s in steps}",
-        "if len(on_chip) == 1:  # all tiles are of one size",
-        '    numbers["sram_bytes"] = on_chip.pop()',
+        "for key in lines[0]:  # of what changes from step to step, only what does not",
+        "    if len({repr(line[key]) for line in lines}) == 1:",
+        "        numbers[key] = lines[0][key]",
         "print(json.dumps(numbers))",
     ]
     return "\n".join([*imports, *body]) + "\n"
+
+
+_LINES = (
+    "lines = []",
+    "moved = dict(way, dtype_bytes=memory['dtype_bytes'], heads=heads, initial={initial!r})",
+    "steps = list(traffic_steps(n_q, d, n_k=n_k, **moved, **tiles))",
+    "for step, s in enumerate(steps):",
+    '    line = {{"flash_bytes": s.total.total, "standard_bytes": s.standard.total, "ideal_bytes": s.total.ideal_total}}',
+)
+_CHIP = (
+    "    use = sram_use(len(s.tile.rows), len(s.tile.cols), d, capacity_bytes=capacity, **memory)",
+    '    line["sram_bytes"] = use.total',
+)
+
+
+def _forward(c: Controls, body: list[str]) -> list[str]:
+    body += [
+        "visited = list(attention_tiles(q, k, v, key_order=key_order, **tiles, **rules))",
+        "output = collect_tiles(visited, q, v).output",
+        f"exact = materialised_attention(q.double(), k.double(), v.double(), causal={c.causal})",
+        "apart, numbers, last = agreement(output, exact), {}, None",
+        "story = {s.step: s for s in query_steps(visited, row, n_k=n_k)}",
+        f"way = dict(order={c.order!r}, key_order=key_order)",
+        *(line.format(initial=c.initial) for line in _LINES),
+        *_CHIP,
+        "    now = story.get(step)",
+        "    last = now or last",
+        '    line["row_max"] = last and known(last.row_max)',
+        '    line["row_sum"] = last and known(last.row_sum)',
+        '    line["rescale"] = now and known(now.rescale)',
+        "    lines.append(line)",
+    ]
+    return ["from core.systems.attention_query import query_steps"]
+
+
+def _backward(c: Controls, body: list[str]) -> list[str]:
+    body += [
+        "final = collect_tiles(attention_tiles(q, k, v, key_order=key_order, **tiles, **rules), q, v)",
+        f"grad = torch.from_numpy(noise_inputs(*final.output.shape, seed={c.seed + 2}).q).to(q.dtype)",
+        "got = flash_attention_backward(q, k, v, final.output, final.logsumexp, grad, **tiles)",
+        "wide = tuple(x.double().requires_grad_() for x in (q, k, v))",
+        f"exact = torch.autograd.grad(materialised_attention(*wide, causal={c.causal}), wide, grad.double())",
+        "ours = torch.cat([x.flatten() for x in (got.grad_q, got.grad_k, got.grad_v)])",
+        "apart = agreement(ours, torch.cat([x.flatten() for x in exact]))",
+        'numbers = {"delta": known(float(got.delta[row]))}',
+        f"way = dict(direction='backward', order={c.order!r})",
+        *(line.format(initial=c.initial) for line in _LINES),
+        "    lines.append(line)",
+    ]
+    return [
+        "from core.systems.attention_inputs import noise_inputs",
+        "from core.systems.flash_attention_backward import flash_attention_backward",
+    ]
+
+
+def _decode(c: Controls, body: list[str]) -> list[str]:
+    body += [
+        "q, n_q = q[row : row + 1], 1",
+        "tiles.update(block_q=1, causal=False)",
+        f"found = split_kv_decode(q, k, v, splits={c.splits}, block_k=block_k)",
+        "apart = agreement(found.output, materialised_attention(q.double(), k.double(), v.double()))",
+        'numbers = {"parts": len(found.parts), "logsumexp": float(found.logsumexp[0])}',
+        f"way = dict(order={c.order!r}, key_order=key_order)",
+        *(line.format(initial=c.initial) for line in _LINES),
+        "    lines.append(line)",
+        'numbers["sram_bytes"] = sram_use(1, block_k, d, capacity_bytes=capacity, **memory).total',
+    ]
+    return ["from core.systems.split_kv_decoding import split_kv_decode"]
+
+
+_DIRECTIONS = {"forward": _forward, "backward": _backward, "decode": _decode}
 
 
 def _inputs(c: Controls, body: list[str]) -> list[str]:
@@ -100,8 +164,8 @@ def _inputs(c: Controls, body: list[str]) -> list[str]:
         return ["from core.systems.attention_inputs import noise_inputs"]
     if c.source == "arrays":
         body += [
-            'x = np.load("qkv.npz")',
-            'q, k, v = (x[name].astype(np.float64) for name in "qkv")',
+            'with np.load("qkv.npz") as x:',
+            '    q, k, v = (x[name].astype(np.float64) for name in "qkv")',
             "heads = len(q) if q.ndim == 3 else 1",
             "if q.ndim == 3:",
             f"    q, k, v = (array[min({c.head}, heads - 1)] for array in (q, k, v))",

@@ -120,13 +120,14 @@ def measured_chart(result: Result, text: Text) -> go.Figure:
             line={"color": color},
             marker={"symbol": symbol, "size": 9},
         )
-    for record in recordings():
+    found = recordings()
+    for record in found:
         for name, seconds in record.seconds.items():
             figure.add_scatter(
                 x=list(record.tokens),
-                y=[1000 * s for s in seconds],
+                y=[None if s is None else 1000 * s for s in seconds],
                 mode="lines",
-                name=f"{record.device}: {name}",
+                name=f"{record.device}, {record.date}: {text('measured', name)}",
                 line={"dash": "dot"},
             )
     figure.update_xaxes(title=text("measured", "tokens"), type="log", tickvals=list(here.tokens))
@@ -141,7 +142,7 @@ def measured_chart(result: Result, text: Text) -> go.Figure:
         heads=heads,
         d=str(here.d),
     )
-    if not recordings():
+    if not found:
         said += "<br>" + text("measured", "no_recording")
     _layout(figure, 420)
     figure.update_layout(title={"text": said, "font": {"size": 12}, "x": 0, "xanchor": "left"}, margin={"t": 70})

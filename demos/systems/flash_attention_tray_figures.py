@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WHOLE, SOME = 6, 4  # sides of a block that are shown whole; of a longer side so many cells are shown
 GAP, TITLE = 1.2, 0.9  # between blocks, above a block
-Cut = Callable[[Any], np.ndarray]
+Cut = Callable[[Any], Any]  # a step's tensor -> the part that is shown
 
 
 def window(length: int, around: int = 0) -> slice:
@@ -85,7 +85,7 @@ def _shown(result: Result, text: Text) -> str:
     """What is left out of the picture; "" for nothing."""
     whole = (result.block_q, result.block_k, result.inputs.q.shape[1])
     names = ("rows", "columns", "channels")
-    return text("tray", "and").join(
+    return " · ".join(
         text("tray", "part", shown=str(size_of(part)), all=str(all_), what=text("tray", name))
         for part, all_, name in zip(_windows(result), whole, names, strict=True)
         if size_of(part) < all_
