@@ -223,7 +223,7 @@ SABOTAGES = (
     Sabotage(OPERANDS, "and name not in ALLOCATIONS", "", "an allocation is counted"),
     Sabotage(OPERANDS, "        if key_padding_mask:\n", "        if not key_padding_mask:\n", "mask upside down"),
     Sabotage(OPERANDS, '@ k.mT if scale_at == "queries"', '@ k.mT if scale_at == "scores"', "scale at the other place"),
-    Sabotage(PAPER, "<= 0.05", "<= 0.5", "half as much again counts as reproduced"),
+    Sabotage(PAPER, "<= 0.05", "<= 0.005", "two per cent are too much"),
     Sabotage(PAPER, 'initial="skipped"', 'initial="written"', "zeros are written"),
     Sabotage(PAPER, "product = 2 * N * N * D * HEADS / 1e9", "product = N * N * D * HEADS / 1e9", "multiply-adds"),
     Sabotage(PAPER, "6 * product", "4 * product", "two products forgotten"),
@@ -252,7 +252,7 @@ SABOTAGES = (
     Sabotage(COMPARISON, "~torch.isfinite(got)", "torch.isnan(got)", "infinities are finite"),
     Sabotage(COMPARISON, 'float("nan") if broken else ', "", "NaN lost in the maximum of a comparison"),
     Sabotage(COMPARISON, "rounded = expected.to(got.dtype)", "rounded = expected", "bits of another type"),
-    Sabotage(QUERY, "if seen is None else seen.clone()", "if seen is None else seen", "earlier steps change"),
+    Sabotage(QUERY, "torch.exp(seen - finite) / torch", "torch.exp(seen - finite) * torch", "weights are not divided"),
     Sabotage(
         QUERY,
         "step.scores.new_full((n_k,), -torch.inf)",

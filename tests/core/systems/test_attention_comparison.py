@@ -91,3 +91,9 @@ def test_wrong_arguments_are_refused() -> None:
         agreement(q, q[:2])
     with pytest.raises(ValueError, match="one shape"):
         agreement(q[:0], q[:0])
+
+
+def test_an_infinite_entry_makes_the_error_undefined() -> None:
+    got = agreement(torch.tensor([1.0, math.inf]), torch.tensor([1.0, 2.0]))
+    assert math.isnan(got.max_error)
+    assert got.not_finite == 1

@@ -63,3 +63,8 @@ def test_deviation_is_relative():
     first = paper_figures()[0]
     assert first.deviation == pytest.approx(first.computed / 35.3 - 1)
     assert paper_figures()[-1].deviation is None
+
+
+def test_one_number_is_reproduced_and_two_lie_between_counts():
+    verdicts = [figure.verdict for figure in paper_figures()]
+    assert verdicts == ["reproduced", "within_counts", "within_counts"] + ["not_reproduced"] * 6

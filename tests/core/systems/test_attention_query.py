@@ -81,3 +81,9 @@ def test_wrong_arguments_are_refused() -> None:
         query_steps((), -1, n_k=4)
     with pytest.raises(ValueError, match="one head"):
         query_steps(attention_tiles(q[None], k[None], v[None], block_q=2, block_k=2), 0, n_k=4)
+
+
+def test_the_largest_score_of_a_tile_is_not_yet_the_running_maximum() -> None:
+    x = torch.tensor([[1.0], [3.0], [2.0]], dtype=torch.float64)
+    seen = query_steps(attention_tiles(x, x, x, block_q=3, block_k=1), 0, n_k=3)
+    assert [(step.tile_max, step.row_max) for step in seen] == [(1, 1), (3, 3), (2, 3)]
