@@ -91,9 +91,9 @@ class RegistersView {
     this.rows = layer.names.map(name => ({ name, before: el('td', { class: 'gb-num' }), now: el('td', { class: 'gb-num' }) }));
     if (!layer.lying) this.rows.forEach(r => { r.root = el('tr', {}, el('th', { scope: 'row', text: r.name }), r.before, r.now); });
     this.said = el('p', { class: 'gb-note', hidden: true });
-    const heads = names => el('thead', {}, el('tr', {}, ...['', ...names].map(h => el('th', { scope: 'col', text: h }))));
+    const heads = names => el('thead', {}, el('tr', {}, el('td'), ...names.map(h => el('th', { scope: 'col', text: h }))));
     const lying = [[t.before, 'before'], [t.now, 'now']].map(([name, which]) => el('tr', {}, el('th', { scope: 'row', text: name }), ...this.rows.map(r => r[which])));
-    this.table = el('table', { class: `gb-table gb-registers${layer.lying ? ' gb-lying' : ''}`, 'aria-label': layer.label }, ...(layer.lying ? [heads(layer.names), el('tbody', {}, ...lying)] : [heads([t.before, t.now]), el('tbody', {}, ...this.rows.map(r => r.root))]));
+    this.table = el('table', { class: `gb-table gb-registers${layer.lying ? ' gb-lying' : ''}` }, ...(layer.lying ? [heads(layer.names), el('tbody', {}, ...lying)] : [heads([t.before, t.now]), el('tbody', {}, ...this.rows.map(r => r.root))]));
     this.root = el('div', {}, this.who, el('div', { class: 'gb-scroll' }, this.table), this.said);
   }
   draw() {
@@ -103,7 +103,7 @@ class RegistersView {
     const fresh = last >= 0 && layer.steps[mine[last]] === stage.step;
     /* before this step, and at it */
     const now = last, before = fresh ? last - 1 : last;
-    this.who.textContent = stage.pickLabel(layer.pick, item, layer.label);
+    this.who.textContent = stage.pickLabel(layer.pick, item, layer.label); this.table.setAttribute('aria-label', this.who.textContent);
     this.table.hidden = !mine.length; this.said.hidden = mine.length > 0; this.said.textContent = layer.missing;
     const cell = (k, r) => k < 0 ? layer.first : floatText(layer.values[mine[k] * R + r], layer.decimals[r]);
     this.rows.forEach((row, r) => {
