@@ -159,6 +159,7 @@ def _fa2_steps(
         acc = factor.unsqueeze(-1) * acc + _rounded(p, rounded) @ values[tile.col_block]
         m = m_new
         yield AttentionTileStep(tile, "fa2", s, p, m_tile, m_old, m, alpha, l, acc)
+        del s, p  # nobody here needs them any more, see `collect_tiles`
 
 
 def _fa1_steps(
@@ -185,6 +186,7 @@ def _fa1_steps(
         out = _divided((l * alpha).unsqueeze(-1) * out + beta.unsqueeze(-1) * new, l_new)
         memory[tile.row_block] = m_new, l_new, out
         yield AttentionTileStep(tile, "fa1", s, p, m_tile, m_old, m_new, alpha, l_new, out)
+        del s, p
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ def flash_attention(
     k: Tensor,
     v: Tensor,
     *,
-    block_q: int = 256,
+    block_q: int = 128,
     block_k: int = 512,
     causal: bool = False,
     order: Order = "fa2",
@@ -265,27 +267,28 @@ def collect_tiles(steps: Iterable[AttentionTileStep], q: Tensor, v: Tensor) -> F
     output = q.new_zeros(*q.shape[:-1], v.shape[-1])
     logsumexp: Tensor | None = None
     seen = 0
-    pending: dict[int, AttentionTileStep] = {}  # the newest step of a row block whose last one has not come yet
+    pending: dict[int, tuple[range, Order, Tensor, Tensor, Tensor]] = {}  # row blocks whose last tile has not come yet
 
-    def write(step: AttentionTileStep) -> None:
+    def write(rows: range, order: Order, m: Tensor, l: Tensor, accumulator: Tensor) -> None:
         nonlocal logsumexp
         if logsumexp is None:
-            logsumexp = step.row_max.new_full(q.shape[:-1], -torch.inf)
-        rows = step.tile.rows
+            logsumexp = m.new_full(q.shape[:-1], -torch.inf)
         if rows.stop > q.shape[-2]:
             raise ValueError(f"steps must visit rows of q, which has {q.shape[-2]}, got rows {rows}")
-        output[..., rows.start : rows.stop, :] = step.output
-        logsumexp[..., rows.start : rows.stop] = step.logsumexp
+        output[..., rows.start : rows.stop, :] = accumulator if order == "fa1" else _divided(accumulator, l)
+        logsumexp[..., rows.start : rows.stop] = m + l.log()
 
     for step in steps:
         seen += 1
+        registers = step.tile.rows, step.order, step.row_max, step.row_sum, step.accumulator
         if step.tile.last_of_rows:
             pending.pop(step.tile.row_block, None)
-            write(step)
+            write(*registers)
         else:
-            pending[step.tile.row_block] = step
-    for step in pending.values():  # the steps were cut short
-        write(step)
+            pending[step.tile.row_block] = registers
+        del step  # frees the tile's S and P̃ before the next ones are made, in the same memory
+    for registers in pending.values():  # the steps were cut short
+        write(*registers)
     if logsumexp is None:
         logsumexp = q.new_full(q.shape[:-1], -torch.inf, dtype=default_state_dtype(q.dtype))
     return FlashAttention(output, logsumexp, seen)

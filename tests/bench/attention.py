@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from core.systems.attention_comparison import materialised_attention
 from core.systems.attention_traffic import hbm_traffic, traffic_steps
 from core.systems.flash_attention import attention_tiles, collect_tiles, flash_attention
 from core.systems.flash_attention_backward import flash_attention_backward
@@ -20,14 +21,6 @@ def qkv(n: int, heads: int = HEADS, d: int = D) -> tuple[Tensor, Tensor, Tensor]
     g = torch.Generator().manual_seed(0)
     q, k, v = torch.randn(3, heads, n, d, generator=g).unbind(0)
     return q, k, v
-
-
-def materialised(q: Tensor, k: Tensor, v: Tensor, causal: bool = False) -> Tensor:
-    """The three lines that one would write."""
-    scores = (q * q.shape[-1] ** -0.5) @ k.mT
-    if causal:
-        scores = scores.masked_fill(torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
-    return scores.softmax(-1) @ v
 
 
 def inlined(q: Tensor, k: Tensor, v: Tensor, block_q: int, block_k: int) -> Tensor:
@@ -65,13 +58,13 @@ def measure() -> Iterator[Row]:
                 return flash_attention(q, k, v, causal=causal).output
 
             def plain(q: Tensor = q, k: Tensor = k, v: Tensor = v, causal: bool = causal) -> Tensor:
-                return materialised(q, k, v, causal)
+                return materialised_attention(q, k, v, causal=causal)
 
             def fused(q: Tensor = q, k: Tensor = k, v: Tensor = v, causal: bool = causal) -> Tensor:
                 return library(q, k, v, causal)
 
             goals = (2, 0.5) if n == 4096 and not causal else (None, None)
-            yield versus(what, ours, "materialised", plain, at_least=goals[0], repeats=3)
+            yield versus(what, ours, "materialised, scores scaled", plain, at_least=goals[0], repeats=3)
             yield versus(what, ours, "torch SDPA", fused, at_least=goals[1], repeats=3)
         for n, heads, block in ((4096, HEADS, 256), (1024, HEADS, 128), (256, 1, 16)):
             q, k, v = qkv(n, heads)
