@@ -39,7 +39,7 @@ class PicturePane {
     if (keys.length) this.root.append(el('div', { class: 'gb-legend' }, ...keys.map(k => swatch(...k))));
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
     const proofs = this.blocks.filter(l => l.receipts.length);
-    if (proofs.length) this.root.append(el('div', { class: 'gb-proofs' }, ...proofs.map(l => el('button', { type: 'button', class: 'gb-proof', data: { focus: `proof-${l.key}` }, text: `${stage.text.receipt}: ${l.label}`, on: { click: () => stage.showReceipt(pick(l.receipts, stage.step)) } }))));
+    if (proofs.length) this.root.append(el('div', { class: 'gb-proofs' }, ...proofs.map(l => el('button', { type: 'button', class: 'gb-proof', data: { focus: `proof-${l.key}` }, text: proofs.length > 1 ? `${stage.text.receipt}: ${l.label}` : stage.text.receipt, on: { click: () => stage.showReceipt(pick(l.receipts, stage.step)) } }))));
     this.holder.addEventListener('pointermove', e => { this.hover(this.position(e), this.spot(e)); this.point(this.spot(e)); });
     this.holder.addEventListener('pointerleave', e => { this.tip.textContent = ''; if (e.pointerType !== 'touch') this.point(null); });
     if (stage.links.any(pane.layers)) this.listen();

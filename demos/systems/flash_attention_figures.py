@@ -90,7 +90,8 @@ def _proofs(result: Result, key: str) -> tuple[Number, ...]:
 
 def _first_step(result: Result) -> int:
     """A step at which something happens: the query's second tile, where its registers hold something already."""
-    return result.story[min(1, len(result.story) - 1)].step if result.story else 0
+    own = [tile.index for tile in result.schedule.tiles if result.query in tile.rows]
+    return own[min(1, len(own) - 1)] if own and result.decode is None else 0
 
 
 def _warnings(result: Result, text: Text) -> tuple[str, ...]:
