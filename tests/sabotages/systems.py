@@ -89,7 +89,10 @@ SABOTAGES = (
         FLASH, "    return torch.float32 if dtype in HALF else dtype", "    return dtype", "half sums of half numbers"
     ),
     Sabotage(
-        FLASH, "    for step in pending.values():  # the", "    for step in ():  # the", "cut-short steps are forgotten"
+        FLASH,
+        "    for registers in pending.values():  # the",
+        "    for registers in ():  # the",
+        "cut-short steps are forgotten",
     ),
     Sabotage(BACKWARD, "grad_p - delta[..., rows].unsqueeze(-1)", "grad_p", "D is not subtracted"),
     Sabotage(BACKWARD, "+ tau * (grad_s @ k_j)", "+ grad_s @ k_j", "dQ as printed, without 1/√d"),
@@ -241,8 +244,8 @@ SABOTAGES = (
     ),
     Sabotage(
         INPUTS,
-        "default_rng(seed).standard_normal((max",
-        "default_rng(0).standard_normal((max",
+        "np.random.default_rng(seed)\n    noise",
+        "np.random.default_rng(0)\n    noise",
         "seed of the projection ignored",
     ),
     Sabotage(INPUTS, ".transpose(0, 2, 1, 3, 4)", "", "patches are strips of rows"),
