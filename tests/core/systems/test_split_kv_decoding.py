@@ -34,6 +34,9 @@ def test_parts_combine_to_attention(n_q, n_k, splits, block_k, causal, seed, rec
     receipt(split_kv_decode, "output", got.output, output, reference=reference)
     receipt(split_kv_decode, "logsumexp", got.logsumexp, logsumexp, reference=reference)
     assert [c for part in got.parts for c in part.keys] == list(range(n_k))
+    whole = math.ceil(n_k / block_k)
+    count = len(range(0, whole, math.ceil(whole / splits)))
+    receipt(split_kv_decode, "parts", len(got.parts), count, reference="blocks dealt out in equal numbers", tolerance=0)
     assert len(got.parts) <= splits
     assert all(part.keys.start % block_k == 0 for part in got.parts)
     lengths = {-(-len(part.keys) // block_k) for part in got.parts[:-1]}
