@@ -30,7 +30,7 @@ class BoxEditor {
   unit() { return this.pane.pane.width / (this.pane.canvas.getBoundingClientRect().width || this.pane.pane.width); }
   draw() {
     const u = this.unit(), area = b => (b[2] - b[0]) * (b[3] - b[1]), rect = (b, options) => sv('rect', { x: b[0], y: b[1], width: Math.max(0, b[2] - b[0]), height: Math.max(0, b[3] - b[1]), 'vector-effect': 'non-scaling-stroke', ...options });
-    const parts = [...this.items].sort((a, b) => area(b.box) - area(a.box)).map(i => rect(i.box, { class: 'gb-hit', data: { box: i.key } })), mine = this.item();
+    const mine = this.item(), parts = [...this.items].sort((a, b) => (a === mine) - (b === mine) || area(b.box) - area(a.box)).map(i => rect(i.box, { class: 'gb-hit', data: { box: i.key } }));
     if (mine) {
       const [x0, y0, x1, y1] = mine.box;
       parts.push(rect(mine.box, { class: 'gb-chosen gb-chosen-back' }), rect(mine.box, { class: 'gb-chosen' }));
@@ -61,7 +61,7 @@ class BoxEditor {
       e.preventDefault(); this.sheet.focus({ preventScroll: true });
       if (this.adding) { const [x, y] = this.position(e); this.begin(e.pointerId, this.born(this.adding, [x, y, x, y]), 'new', [x, y]); }
       else if (at.grip) this.begin(e.pointerId, this.item(), at.grip, this.position(e));
-      else if (at.box) { this.chosen = at.box; this.begin(e.pointerId, this.item(), 'move', this.position(e)); }
+      else if (at.box) { this.twice = this.chosen === at.box; this.chosen = at.box; this.begin(e.pointerId, this.item(), 'move', this.position(e)); }
       else { this.chosen = ''; this.draw(); return; }
       addEventListener('pointermove', moved); addEventListener('pointerup', ended); addEventListener('pointercancel', ended);
     });
@@ -93,16 +93,21 @@ class BoxEditor {
     if (h.grip !== 'new') this.change(h.item);
   }
   end(cancelled) {
-    const { item, grip, moved, from } = this.hand, { width, height } = this.pane.pane;
+    const { item, grip, moved, from, x, y } = this.hand, { width, height } = this.pane.pane;
     this.hand = null;
     if (grip === 'new') {
       const tiny = item.box[2] - item.box[0] < width / 100 || item.box[3] - item.box[1] < height / 100;
       if (cancelled || tiny) { this.items = this.items.filter(i => i !== item); this.chosen = ''; this.past.pop(); this.draw(); return; }
       this.adding = '';
-    } else if (!moved) { this.past.pop(); this.draw(); return; }
+    } else if (!moved) { this.past.pop(); if (grip === 'move' && this.twice) this.below(x, y); this.draw(); return; }
     if (cancelled) item.box = from;
     this.draw();
     this.change(item);
+  }
+  /* A second click chooses the next of the boxes that lie on top of each other. */
+  below(x, y) {
+    const here = this.items.filter(({ box: b }) => b[0] <= x && x <= b[2] && b[1] <= y && y <= b[3]);
+    this.chosen = here[(here.indexOf(this.item()) + 1) % here.length].key;
   }
   born(letter, box) {
     const set = this.tools.boxes.find(s => s.letter === letter), used = new Set([...this.items.map(i => i.key), ...this.edits.keys()]);

@@ -282,7 +282,8 @@ def build(panel: Panel) -> None:
             panel.control("eos")
         with panel.when("lens", "attention"):
             panel.control("view")
-            panel.control("score")
+            with panel.when("view", "decoder"):
+                panel.control("score")
         with panel.when("costs", "yes"), panel.more("costs", opened=True):
             for name in ("cost_class", "cost_bbox", "cost_giou", "kind"):
                 panel.control(name)

@@ -82,6 +82,7 @@ def show(result: Result, text: Text) -> DemoView:
         "boxes": "yes" if made_of_boxes else "no",
         "costs": "yes" if made_of_boxes and c.lens in ("match", "solver", "loss") else "no",
         "more": "yes" if made_of_boxes else "no",
+        "view": c.view,
     }
     return DemoView(scene, modes)
 
@@ -579,10 +580,7 @@ def _attention(result: Result, names: tuple[str, ...], text: Text) -> Opened:
         y, x = np.mgrid[0:rows, 0:columns].reshape(2, -1)
         cell = np.array([width / columns, height / rows] * 2)
         places = (np.stack([x, y, x + 1, y + 1], 1) * cell).astype(np.float32)
-        each = np.full((count, 1, 4), np.nan, np.float32)
-        each[:, 0] = places
-        layers.append(Boxes("place", text("layers", "place"), each, (), ("#FFFFFF",)))
-        layers.append(Boxes("places", "", places, quiet=True, link="place", items=np.arange(count, dtype=np.int32)))
+        layers.append(Boxes("places", text("layers", "place"), places, width=0.0, link="place"))
         step_names = tuple(text("attention", "place", x=str(a + 1), y=str(b + 1)) for b, a in zip(y, x, strict=True))
         captions = (text("captions", "look_row" if view == "encoder_row" else "look_column"),)
         first = _busiest(result, rows, columns)

@@ -51,9 +51,17 @@ def start(page: Page) -> Locator:
 def box_on_screen(page: Page, key: str) -> tuple[float, float, float, float]:
     """Corners of an editable box, in px of the page."""
     stage_of(page, SLUG).locator(".gb-boxes").scroll_into_view_if_needed()
+    expect(stage_of(page, SLUG).locator(f"[data-box={key}]")).to_have_count(1)
     found = stage_of(page, SLUG).locator(f"[data-box={key}]").bounding_box()
     assert found
     return found["x"], found["y"], found["x"] + found["width"], found["y"] + found["height"]
+
+
+def take(page: Page) -> tuple[float, float, float, float]:
+    """Chooses the first object, which then lies on top of all others; its corners."""
+    stage_of(page, SLUG).locator(".gb-boxes").focus()
+    page.keyboard.press("PageDown")
+    return box_on_screen(page, "t0")
 
 
 def controls_of(page: Page) -> Controls:
@@ -84,7 +92,7 @@ def settled(page: Page) -> Controls:
 
 def test_dragging_a_box_moves_it_and_nothing_else(page: Page) -> None:
     stage = start(page)
-    x0, y0, x1, y1 = box_on_screen(page, "t0")
+    x0, y0, x1, y1 = take(page)
     with recomputing(page, SLUG):
         drag(page, ((x0 + x1) / 2, (y0 + y1) / 2), ((x0 + x1) / 2 - 40, (y0 + y1) / 2 + 30))
     mine = settled(page)
@@ -96,8 +104,7 @@ def test_dragging_a_box_moves_it_and_nothing_else(page: Page) -> None:
 
 def test_a_corner_resizes_and_undo_takes_back(page: Page) -> None:
     start(page)
-    x0, y0, x1, y1 = box_on_screen(page, "t0")
-    page.mouse.click((x0 + x1) / 2, (y0 + y1) / 2)
+    x0, y0, x1, y1 = take(page)
     with recomputing(page, SLUG):
         drag(page, (x1, y1), (x1 - 30, y1 - 20))
     settled(page)
@@ -109,9 +116,21 @@ def test_a_corner_resizes_and_undo_takes_back(page: Page) -> None:
     assert box_on_screen(page, "t0") == pytest.approx((x0, y0, x1, y1), abs=0.6)
 
 
-def test_pairs_follow_while_the_box_is_still_held(page: Page) -> None:
+def test_a_second_click_chooses_the_box_below(page: Page) -> None:
     stage = start(page)
     x0, y0, x1, y1 = box_on_screen(page, "t0")
+    chosen = []
+    for _ in range(8):
+        page.mouse.click((x0 + x1) / 2, (y0 + y1) / 2)
+        chosen.append(stage.evaluate("s => s.gb.painter.chosen"))
+    assert "t0" in chosen
+    assert len(set(chosen)) > 1
+    assert settled(page) == Controls()  # looking changes nothing
+
+
+def test_pairs_follow_while_the_box_is_still_held(page: Page) -> None:
+    stage = start(page)
+    x0, y0, x1, y1 = take(page)
     page.mouse.move((x0 + x1) / 2, (y0 + y1) / 2)
     page.mouse.down()
     before = stage.get_attribute("data-ready")
@@ -242,9 +261,10 @@ def test_a_click_on_the_picture_shows_that_place(page: Page) -> None:
     with recomputing(page, SLUG):
         choose(page, "view", "encoder_row")
     stage = stage_of(page, SLUG)
-    picture = stage.locator(".gb-picture").bounding_box()
-    assert picture
-    page.mouse.click(picture["x"] + picture["width"] * 7.5 / 12, picture["y"] + picture["height"] * 3.5 / 12)
+    picture = stage.locator(".gb-picture")
+    size = picture.bounding_box()
+    assert size
+    picture.click(position={"x": size["width"] * 7.5 / 12, "y": size["height"] * 3.5 / 12})
     expect(stage).to_have_attribute("data-step", str(3 * 12 + 7))
 
 
@@ -330,7 +350,7 @@ def test_a_phone_needs_no_sideways_scrolling_and_drags_by_touch(fresh_page, path
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
     open_preset(page, SLUG, "start")
     expect_numbers(page, DEMO, Controls())
-    x0, y0, x1, y1 = box_on_screen(page, "t0")
+    x0, y0, x1, y1 = take(page)
     touch = page.context.new_cdp_session(page)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     with recomputing(page, SLUG):
