@@ -204,7 +204,7 @@ def tiny_network() -> TinyDetr:
 
     from core.perception.tiny_detr import load_tiny_detr
 
-    return load_tiny_detr(load_file(WEIGHTS))
+    return load_tiny_detr(load_file(WEIGHTS)).double()  # the same numbers on any count of threads
 
 
 @lru_cache(maxsize=16)

@@ -80,7 +80,7 @@ def _boxes(c: Controls, imports: set[str]) -> list[str]:
             "from core.perception.tiny_detr import detect, load_tiny_detr",
         }
         body += [
-            'output = detect(load_tiny_detr(load_file("assets/models/tiny_detr.safetensors")), scene.image)',
+            'output = detect(load_tiny_detr(load_file("assets/models/tiny_detr.safetensors")).double(), scene.image)',
             "logits, boxes = output.pred_logits[:, 0].double().numpy(), output.pred_boxes[:, 0].double().numpy()",
         ]
     else:

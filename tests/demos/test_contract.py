@@ -195,7 +195,7 @@ def test_languages_show_the_same_numbers(demo: AnyDemo, preset: str) -> None:
         for pane in header["scene"]["panes"]:
             for layer in pane["layers"]:
                 if layer["type"] == "table":
-                    rows = [*layer["rows"], *(row for frame in layer["frames"] for row in frame)]
+                    rows = [*layer["rows"], *(row for rows in layer["later"] for row in rows)]
                     tables.append([[c["raw"] for c in row if isinstance(c, dict)] for row in rows])
                 if layer["type"] == "matrix":
                     matrices.append((layer["texts"], arrays[layer["shade"]["$"]].tolist()))
@@ -524,7 +524,7 @@ def test_a_refused_view_says_what_was_chosen() -> None:
     """Whoever chooses their own files must see where to put them before there are any."""
     header, _ = decode(attempt(DEMOS[0], "en", {"source": "files", "grow": 3, "predictor": "no such"})[0])
     assert header["scene"] is None
-    assert header["chosen"] == {"source": "files"}
+    assert header["modes"] == {"source": "files"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
