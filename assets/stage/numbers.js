@@ -61,7 +61,7 @@ const exporters = {
     const rows = [['step', 'key', 'item', 'label', 'value', 'shown', 'convention', 'formula', 'filled', 'source']];
     stage.data.numbers.forEach((step, t) => step.forEach(n => rows.push([t, n.key, n.item, n.label, n.raw, n.text, n.convention, n.formula, n.filled, n.source])));
     for (const pane of stage.data.scene.panes) for (const layer of pane.layers) {
-      if (layer.type === 'table') { for (const [t, list] of (layer.frames.length ? layer.frames : [layer.rows]).entries()) { rows.push([], layer.frames.length ? [layer.label, t] : [layer.label], layer.columns); for (const row of list) rows.push(row.map(c => typeof c === 'string' ? c : c.raw)); } }
+      if (layer.type === 'table') { for (const [t, list] of (layer.later.length ? layer.later : [layer.rows]).entries()) { rows.push([], layer.later.length ? [layer.label, t] : [layer.label], layer.columns); for (const row of list) rows.push(row.map(c => typeof c === 'string' ? c : c.raw)); } }
       if (layer.type === 'matrix') for (const face of [layer, ...layer.faces]) face.texts.forEach((texts, t) => { rows.push([], [face.label, t], ['', ...layer.columns]); layer.rows.forEach((name, r) => rows.push([name, ...texts.slice(r * layer.columns.length, (r + 1) * layer.columns.length).map(t => t.replace(/\u202f/g, ''))])); });
     }
     download(`${stage.data.slug}.csv`, ['\ufeff', rows.map(r => r.map(csvCell).join(',')).join('\r\n')], 'text/csv');
