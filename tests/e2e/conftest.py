@@ -32,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def app_url() -> Iterator[str]:
+    import torch  # noqa: F401 - topics import it when they are first opened; that is not what these tests wait for
+
     import app
 
     running = launch(app.build_app(), Options(port=0), head=app.page_head(), theme=app.page_theme(), block=False)

@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
-import torch  # noqa: F401 - the server runs in this process: its first computation then waits for no import
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
