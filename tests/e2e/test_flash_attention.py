@@ -273,7 +273,7 @@ def test_everything_leaves(page: Page, tmp_path: Path, fresh_page) -> None:
 @pytest.mark.parametrize("path", ["", "zh"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_accessibility(fresh_page, axe, path: str, dark: bool) -> None:
-    page = fresh_page(f"{path}?tab={SLUG}&preset=picture&__theme={'dark' if dark else 'light'}", dark=dark)
+    page = fresh_page(f"{path}?tab={SLUG}&preset=start&__theme={'dark' if dark else 'light'}", dark=dark)
     wait_ready(page, SLUG)
     stage_of(page, SLUG).locator(".gb-toggle-numbers").click()
     assert not axe(page)
