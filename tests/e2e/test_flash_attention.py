@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
-import torch  # noqa: F401 - the server runs in this process: its first computation then waits for no import
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
@@ -274,7 +273,7 @@ def test_everything_leaves(page: Page, tmp_path: Path, fresh_page) -> None:
 @pytest.mark.parametrize("path", ["", "zh"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_accessibility(fresh_page, axe, path: str, dark: bool) -> None:
-    page = fresh_page(f"{path}?tab={SLUG}&preset=picture&__theme={'dark' if dark else 'light'}", dark=dark)
+    page = fresh_page(f"{path}?tab={SLUG}&preset=start&__theme={'dark' if dark else 'light'}", dark=dark)
     wait_ready(page, SLUG)
     stage_of(page, SLUG).locator(".gb-toggle-numbers").click()
     assert not axe(page)
