@@ -37,6 +37,8 @@ class BoxEditor {
       for (const [x, y, at] of [[x0, y0, 'nw'], [x1, y0, 'ne'], [x0, y1, 'sw'], [x1, y1, 'se']]) parts.push(sv('circle', { cx: x, cy: y, r: 5 * u, class: 'gb-grip-dot' }), sv('circle', { cx: x, cy: y, r: 12 * u, class: `gb-grip gb-grip-${at}`, data: { grip: at } }));
       if (document.activeElement !== this.kind) this.kind.value = mine.cls;
     }
+    /* pressing draws what is pressed anew, so the touch that follows ends at a part that is gone: without its own listener the page scrolls */
+    for (const part of parts) if (part.dataset.box || part.dataset.grip) part.addEventListener('touchstart', e => e.preventDefault(), { passive: false });
     this.sheet.replaceChildren(...parts);
     this.sheet.classList.toggle('gb-adding', !!this.adding);
     for (const b of this.root.querySelectorAll('[data-tool]')) if (b.dataset.tool.startsWith('add')) b.setAttribute('aria-pressed', String(b.dataset.tool === `add-${this.adding}`));

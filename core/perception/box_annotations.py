@@ -46,14 +46,17 @@ def label_map_boxes(label_map: npt.NDArray[Any], *, classes: Sequence[int]) -> B
         raise ValueError(f"label_map must have shape (H, W) and hold pixels, got {label_map.shape}")
     height, width = label_map.shape
     labels: list[int] = []
-    corners: list[tuple[float, float, float, float]] = []
+    corners: list[list[float]] = []
     for label, value in enumerate(classes):
         rows, columns = np.flatnonzero((label_map == value).any(1)), np.flatnonzero((label_map == value).any(0))
         if rows.size:
             labels.append(label)
             x0, x1, y0, y1 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
-            corners.append((x0 / width, y0 / height, x1 / width, y1 / height))
-    return BoxAnnotations(np.array(labels, np.int64), xyxy_to_cxcywh(np.array(corners).reshape(-1, 4)))
+            corners.append([x0 / width, y0 / height, x1 / width, y1 / height])
+    boxes: Floats = np.zeros((len(corners), 4))
+    if corners:
+        boxes[:] = corners
+    return BoxAnnotations(np.array(labels, np.int64), xyxy_to_cxcywh(boxes))
 
 
 def confident_logits(labels: Array, scores: Array, *, num_classes: int) -> Floats:

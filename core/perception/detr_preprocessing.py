@@ -70,6 +70,8 @@ def imagenet_input(image: npt.NDArray[Any], *, shortest: int = 800, longest: int
     if image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"image must have shape (H, W, 3), got {image.shape}")
     height, width = resized_shape(image.shape[0], image.shape[1], shortest=shortest, longest=longest)
-    scaled = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_LINEAR)
-    values = (scaled.astype(np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
-    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
+    scaled: npt.NDArray[np.uint8] = np.empty((height, width, 3), np.uint8)
+    cv2.resize(np.ascontiguousarray(image), (width, height), dst=scaled, interpolation=cv2.INTER_LINEAR)
+    planes = torch.as_tensor(scaled).permute(2, 0, 1)[None].float() / 255
+    mean, deviation = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(DEVIATION).view(1, 3, 1, 1)
+    return ((planes - mean) / deviation).contiguous()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from core.perception.assignment import greedy_trap
 from core.perception.box_annotations import confident_logits, label_map_boxes
@@ -217,6 +218,16 @@ def _tiny(image: bytes, shape: tuple[int, ...]) -> TinyDetrOutput:
 # -- what was dragged ------------------------------------------------------------------------------------------------------------
 
 
+def _moved(edits: Sequence[BoxEdit]) -> npt.NDArray[np.float64]:
+    """(E, 4) centre and size of boxes that are there."""
+    return xyxy_to_cxcywh(np.array([e.xyxy for e in edits], np.float64))
+
+
+def _named(edits: Sequence[BoxEdit]) -> npt.NDArray[np.int64]:
+    """(E,) classes of boxes that are there."""
+    return np.array([e.label for e in edits], np.int64)
+
+
 def _edited_truth(truth: Truth, edits: Sequence[BoxEdit]) -> Truth:
     touched = {e.id: e for e in edits}
     kept = [i for i, name in enumerate(truth.ids) if touched.get(name) is None or touched[name].xyxy is not None]
@@ -224,11 +235,11 @@ def _edited_truth(truth: Truth, edits: Sequence[BoxEdit]) -> Truth:
     ids = [truth.ids[i] for i in kept]
     for row, name in enumerate(ids):
         if (edit := touched.get(name)) is not None:
-            boxes[row], labels[row] = xyxy_to_cxcywh([edit.xyxy])[0], edit.label
+            boxes[row], labels[row] = _moved([edit])[0], edit.label
     new = [e for e in edits if e.added and e.xyxy is not None]
     if new:
-        boxes = np.concatenate([boxes, xyxy_to_cxcywh([e.xyxy for e in new])])
-        labels = np.concatenate([labels, [e.label for e in new]])
+        boxes = np.concatenate([boxes, _moved(new)])
+        labels = np.concatenate([labels, _named(new)])
     return Truth((*ids, *(e.id for e in new)), labels, boxes)
 
 
@@ -239,14 +250,14 @@ def _edited_predictions(p: Predictions, edits: Sequence[BoxEdit], c: Controls, c
     boxes, logits, ids = p.boxes[:, kept].copy(), p.logits[:, kept].copy(), [p.ids[i] for i in kept]
     for row, name in enumerate(ids):
         if (edit := touched.get(name)) is not None and edit.label is not None:
-            boxes[-1, row] = xyxy_to_cxcywh([edit.xyxy])[0]
+            boxes[-1, row] = _moved([edit])[0]
             if edit.label != spoken_class(logits[-1, row]):
-                logits[-1, row] = confident_logits([edit.label], [c.confidence], num_classes=classes)[0]
+                logits[-1, row] = confident_logits(_named([edit]), np.array([c.confidence]), num_classes=classes)[0]
     new = [e for e in edits if e.added and e.xyxy is not None]
     if new:
         layers = boxes.shape[0]
-        more = xyxy_to_cxcywh([e.xyxy for e in new])
-        said = confident_logits([e.label for e in new], [c.confidence] * len(new), num_classes=classes)
+        more = _moved(new)
+        said = confident_logits(_named(new), np.full(len(new), c.confidence), num_classes=classes)
         boxes = np.concatenate([boxes, np.repeat(more[None], layers, 0)], axis=1)
         logits = np.concatenate([logits, np.repeat(said[None], layers, 0)], axis=1)
     return Predictions((*ids, *(e.id for e in new)), logits, boxes)
