@@ -35,7 +35,7 @@ FIRST_TRAINING_SEED = 1_000_000
 SCENES, BATCH = 8192, 16
 # Steps, highest learning rate, weight of ∅ in the class loss. Each stage starts from the stored weights of the last. Ten queries need
 # no small weight of ∅ as DETR's hundred do: in the end every query counts alike, which teaches two that found one object to agree.
-STAGES = ((5000, 5e-4, 0.2), (3000, 4e-4, 1.0), (2500, 3e-4, 1.0))
+STAGES = ((5000, 5e-4, 0.2), (3000, 4e-4, 1.0), (2500, 3e-4, 1.0), (3000, 2.5e-4, 1.0))
 WARM_UP, DECAY, CLIP = 200, 1e-4, 0.5
 HELD_OUT = range(1000)  # seeds of the scenes that are measured on
 VALIDATION = range(2000, 2100)  # seeds of the scenes in the log
