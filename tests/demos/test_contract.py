@@ -29,7 +29,7 @@ from demos import GROUPS
 from demos.contract import Demo, View, attempt, computed, content_names, numbers_as_json, rendered
 from demos.kit.controls import Spec, checked, defaults_are_given, from_query, nearest_preset, number, spec_of, to_query
 from demos.kit.jobs import follow
-from demos.kit.numbers import Number, load_receipts, source_fingerprint
+from demos.kit.numbers import Number, format_value, load_receipts, source_fingerprint
 from demos.kit.scene import Scene, Table
 from demos.kit.stage import decode, message_of
 from demos.kit.text import LANGUAGES, Text
@@ -336,9 +336,10 @@ def test_filled_in_formulas_give_the_number(demo: AnyDemo, preset: str) -> None:
         if n.value is None or math.isnan(n.value):
             assert math.isnan(value), f"{n.key}: {n.filled} is not undefined"
         else:
-            assert math.isclose(value, n.value, rel_tol=1e-4, abs_tol=1e-9), (
-                f"{n.key} {n.item}: {n.filled} = {value}, not {n.value}"
-            )
+            # six digits of an operand need not give six of a logarithm near 1: then as many as the reader sees
+            close = math.isclose(value, n.value, rel_tol=1e-4, abs_tol=1e-9)
+            seen = format_value(value) == format_value(n.value)
+            assert close or seen, f"{n.key} {n.item}: {n.filled} = {value}, not {n.value}"
         proved += 1
     assert proved >= 3
 

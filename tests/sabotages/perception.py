@@ -1494,12 +1494,10 @@ SABOTAGES = (
     Sabotage(LOOKS, "values.mean(axis=0)", "values.max(axis=0)", "the maximum of the heads"),
     Sabotage(LOOKS, "reshape(-1, *size)", "reshape(-1, *size[::-1]).swapaxes(1, 2)", "rows and columns exchanged"),
     Sabotage(SEEN, "if height <= width else", "if height >= width else", "portrait and landscape exchanged"),
-    Sabotage(SEEN, "/ 255 - np.array(MEAN", "- np.array(MEAN", "bytes are not scaled to 0…1"),
+    Sabotage(SEEN, ".float() / 255", ".float()", "bytes are not scaled to 0…1"),
     Sabotage(SEEN, "max(1, round(longest * low / high))", "round(longest * low / high)", "a line of pixels vanishes"),
-    Sabotage(SEEN, "values.transpose(2, 0, 1)", "values.transpose(2, 1, 0)", "the picture lies on its side"),
-    Sabotage(
-        SEEN, "/ np.array(DEVIATION, np.float32)", "* np.array(DEVIATION, np.float32)", "multiplied by the deviation"
-    ),
+    Sabotage(SEEN, ".permute(2, 0, 1)", ".permute(2, 1, 0)", "the picture lies on its side"),
+    Sabotage(SEEN, "(planes - mean) / deviation", "(planes - mean) * deviation", "multiplied by the deviation"),
     Sabotage(LOOKS, "values.mean(axis=0)", "values.sum(axis=0)", "heads are added up"),
     Sabotage(LOOKS, "values.shape[2] != size[0] * size[1]", "False", "wrong sizes are reshaped"),
 )
