@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 C = TypeVar("C")  # the demo's own frozen dataclass of controls; its defaults are the opening view
 R = TypeVar("R")  # the demo's own result record
+BULKY = ("files", "drawn", "marks")  # kinds of controls that no view tells back
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def _value(demo: Demo[Any, Any], language: str, preset: str, controls: Any, resu
             scene=replace(view.scene, notes=notes + view.scene.notes),
             numbers=demo.numbers(result),
             query=to_query(controls, preset=preset, base=demo.presets[preset]),
+            values={f.name: getattr(controls, f.name) for f in fields(controls) if spec_of(f).kind not in BULKY},
             preset=preset if controls == demo.presets[preset] else "",
             presets={name: text("presets", name, "name") for name in demo.presets},
             modes=view.modes,

@@ -7,13 +7,14 @@ view. Every answer carries the number of the question it answers, so that a slow
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
 import gradio as gr
 
-from demos.contract import Demo, attempt, numbers_as_json
+from demos.contract import BULKY, Demo, attempt, numbers_as_json
 from demos.kit import stage
 from demos.kit.controls import ControlError, checked, from_query, spec_of
 from demos.kit.text import Text, prose
@@ -72,6 +73,7 @@ def _connect(
     flags = [panel.opened[name] for name in demo.charts]
     outputs = [scene, *(panel.plots[name] for name in demo.charts)]
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+    quiet["show_progress_on"] = scene
 
     def view(values: Sequence[Any], *, question: str, preset: str = "") -> tuple[Any, ...]:
         """Stage and charts for control values followed by the charts' flags."""
@@ -92,6 +94,7 @@ def _connect(
 
     numbered = f"(turn, ...rest) => [Glassbox.page.turn('{demo.slug}'), ...rest]"
     nothing = tuple(gr.skip() for _ in (*controls, *outputs))
+    bulky = [item.name for item in items if spec_of(item).kind in BULKY]
 
     def open_tab(question: str, query: str, *opened: bool) -> tuple[Any, ...]:
         if query == "shown":
@@ -108,8 +111,12 @@ def _connect(
         name = str(_said(event).get("preset", ""))
         return whole(name, demo.presets[name], opened, question) if name in demo.presets else nothing
 
-    def recompute(question: str, *values: Any) -> Any:
-        answer = view(values, question=question)
+    def recompute(question: str, said: str, *rest: Any) -> Any:
+        """`rest`: uploads and drawings, then the charts' flags, then what the page has written into `said` already."""
+        values = dict(zip(names, (getattr(panel.start, name) for name in names), strict=True))
+        values |= _values(said, names) | dict(zip(bulky, rest, strict=False))
+        flags_now = rest[len(bulky) : len(bulky) + len(flags)]
+        answer = view([*values.values(), *flags_now], question=question)
         return answer if demo.charts else answer[0]  # Gradio takes a tuple for one output as that output's value
 
     def drawing(kind: str, part: str) -> Callable[..., tuple[Any, ...]]:
@@ -132,13 +139,16 @@ def _connect(
         js=f"(turn, asked, ...rest) => [Glassbox.page.turn(), Glassbox.page.opening('{demo.slug}', '{first}'), ...rest]",
         **quiet,
     )
-    moved = [
-        getattr(panel.controls[item.name], move)
-        for item in items
-        for move in MOVES[spec_of(item).kind]
-        if hasattr(panel.controls[item.name], move)
-    ]
-    gr.on(moved, recompute, [turn, *controls, *flags], outputs, js=numbered, **quiet)
+    # Gradio looks for each input of an event in the whole page. So the page keeps what the controls say and sends it as one.
+    for item in items:
+        control, kind = panel.controls[item.name], spec_of(item).kind
+        moved = [getattr(control, move) for move in MOVES[kind] if hasattr(control, move)]
+        mine = [] if kind in BULKY else [control]
+        told = f"'{item.name}', rest.at(-1)" if mine else "'', null"
+        js = f"(turn, said, ...rest) => [Glassbox.page.turn('{demo.slug}'), Glassbox.page.said('{demo.slug}', {told}), ...rest]"
+        sent = [turn, asked, *(panel.controls[name] for name in bulky), *flags, *mine]
+        if moved:
+            gr.on(moved, recompute, sent, outputs, js=js, **quiet)
     scene.open_preset(open_preset, [turn, *flags], [*controls, *outputs], js=numbered, **quiet)
     if demo.drawing is not None:
         for kind in demo.draws:
@@ -174,6 +184,15 @@ def _connect(
 def _said(event: gr.EventData) -> dict[str, Any]:
     """What the stage sent along; anybody can send anything."""
     return event._data if isinstance(event._data, dict) else {}
+
+
+def _values(said: str, names: Sequence[str]) -> dict[str, Any]:
+    """What the page says that the controls say; anybody can send anything."""
+    try:
+        values = json.loads(said)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return {name: value for name, value in values.items() if name in names} if isinstance(values, dict) else {}
 
 
 def _plain(value: float) -> str:

@@ -49,6 +49,7 @@ class Stage {
     this.show(interim ? this.steps - 1 : this.step, false);
     this.modes();
     if (interim) return this;
+    if (numbered) Glassbox.page.answered(data.slug, this.answered, data.values);
     this.remember();
     this.root.dataset.ready = turn;
     if (this.painter && this.painter.since) { this.root.dataset.repaint = (performance.now() - this.painter.since).toFixed(1); this.painter.since = 0; }
@@ -255,7 +256,11 @@ const page = {
   tab(first, all) { const t = this.asked.get('tab'); return all.includes(t) ? t : first; },
   lock: null, turns: 0, secret: Array.from(crypto.getRandomValues(new Uint8Array(12)), b => b.toString(16).padStart(2, '0')).join(''),
   /* A number for a question to the server; its topic's stage shows that it waits, if it waits for more than a blink. */
-  turn(slug) { const stage = this.stages[slug]; const question = `${++this.turns}.${this.secret}`; if (stage) stage.wait(question); return question; },
+  turn(slug) { const stage = this.stages[slug]; if (slug) this.latest[slug] = this.turns + 1; const question = `${++this.turns}.${this.secret}`; if (stage) stage.wait(question); return question; },
+  values: {}, latest: {},
+  /* What all controls say, as one: an answer to the last question tells it, every move of a control since then adds to it. */
+  answered(slug, turn, values) { if (turn >= (this.latest[slug] || 0)) this.values[slug] = { ...values }; },
+  said(slug, name, value) { const all = this.values[slug] ||= {}; if (name) all[name] = value; return JSON.stringify(all); },
   write(slug, query, step) {
     if (!this.live) return;
     const q = new URLSearchParams(query);

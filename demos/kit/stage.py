@@ -119,6 +119,9 @@ class Payload:
     scene: Scene
     numbers: tuple[tuple[Number, ...], ...]  # one tuple for the whole view, or one a step
     query: str = ""
+    values: Mapping[str, Any] = field(
+        default_factory=lambda: dict[str, Any]()
+    )  # of the controls, uploads and drawings left out
     preset: str = ""
     presets: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
     modes: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
@@ -201,6 +204,7 @@ def encode(payload: Payload, text: Text) -> str:
         "scene": packer.plain(payload.scene, number),
         "numbers": [[number(n) for n in step] for step in payload.numbers],
         "query": payload.query,
+        "values": dict(payload.values),
         "preset": payload.preset,
         "presets": dict(payload.presets),
         "modes": dict(payload.modes),

@@ -293,26 +293,26 @@ GROUPS = {
 def _odometers(result: Result, text: Text) -> Stack:
     """Bytes so far: the standard algorithm's, flash's, and flash's with a perfect L2 cache."""
 
-    def split(moved: dict[str, int]) -> list[int]:
-        return [sum(moved.get(name, 0) for name in names) for names in GROUPS.values()]
-
-    rows, texts = [], []
-    for step in result.traffic if result.decode is None else result.traffic[-1:]:
+    place = {name: k for k, names in enumerate(GROUPS.values()) for name in names}
+    steps = result.traffic if result.decode is None else result.traffic[-1:]
+    rows, texts = np.zeros((len(steps), 3, len(GROUPS))), []
+    for row, step in zip(rows, steps, strict=True):
         flash, standard = step.total, step.standard
-        ideal = {n: flash.ideal_loaded.get(n, 0) + flash.ideal_stored.get(n, 0) for n in flash.operands}
-        rows.append(
-            [
-                split({n: standard.of(n) for n in standard.operands}),
-                split({n: flash.of(n) for n in flash.operands}),
-                split(ideal),
-            ]
+        moved = (
+            (standard.loaded, standard.stored),
+            (flash.loaded, flash.stored),
+            (flash.ideal_loaded, flash.ideal_stored),
         )
+        for bar, accounts in zip(row, moved, strict=True):
+            for account in accounts:
+                for name, count in account.items():
+                    bar[place[name]] += count
         texts.append(tuple(f"{format_value(v)} B" for v in (standard.total, flash.total, flash.ideal_total)))
     most = max(result.total.total, result.standard.total)
     return Stack(
         "odometers",
         text("memory", "odometers"),
-        np.array(rows, np.float32),
+        rows.astype(np.float32),
         tuple(text("memory", key) for key in ("standard", "flash", "ideal")),
         tuple(text("operands", key) for key in GROUPS),
         tuple(texts),
@@ -328,6 +328,8 @@ def _odometers(result: Result, text: Text) -> Stack:
 
 def _registers(result: Result, text: Text, proofs: tuple[Number, ...]) -> Pane:
     """Of every query, if that is not too much to send; else of the followed query's block."""
+    import torch
+
     shown = min(CHANNELS, result.inputs.q.shape[1])
     if result.backward:
         keys, channels = ("delta",), "dQ"
@@ -341,14 +343,15 @@ def _registers(result: Result, text: Text, proofs: tuple[Number, ...]) -> Pane:
     width = len(keys) + shown
     everything = sum(len(tile.rows) for tile, _ in rows) * width <= MOST_WRITINGS
     kept = [(tile, parts) for tile, parts in rows if everything or result.query in tile.rows]
-    values = [np.concatenate([part.double().numpy() for part in parts], axis=1) for _, parts in kept]
+    fields = zip(*(parts for _, parts in kept), strict=True)
+    values = [torch.cat(field).double().numpy() for field in fields]
     layer = Registers(
         "registers",
         text("query"),
         (*(text("registers", key) for key in keys), *(f"{channels}[{e}]" for e in range(shown))),
         np.concatenate([np.full(len(tile.rows), tile.index) for tile, _ in kept] or [np.zeros(0, np.int32)]),
         np.concatenate([np.array(tile.rows) for tile, _ in kept] or [np.zeros(0, np.int32)]),
-        np.concatenate(values or [np.zeros((0, width))]).astype(np.float32),
+        np.concatenate(values or [np.zeros((0, width))], axis=1).astype(np.float32),
         (4,) * width,
         "row",
         "–",

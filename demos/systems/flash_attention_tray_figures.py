@@ -12,6 +12,8 @@ from demos.kit.text import Text
 from demos.kit.theme import magnitude_colors, signed_colors
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from demos.kit.numbers import Number
     from demos.systems.flash_attention import Result
 
@@ -37,16 +39,20 @@ def block(
     text: Text,
     xy: tuple[float, float],
     shape: tuple[int, int],
-    parts: Sequence[np.ndarray],
+    parts: Sequence[np.ndarray] | np.ndarray,
     *,
     signed: bool = True,
     receipts: tuple[Number, ...] = (),
 ) -> Grid:
     """One (r, c) array a step, blank where a smaller tile has nothing; all on one scale."""
     cells, blank = np.zeros((len(parts), *shape)), np.ones((len(parts), *shape), bool)
-    for k, part in enumerate(parts):
-        rows, columns = part.shape
-        cells[k, :rows, :columns], blank[k, :rows, :columns] = part, False
+    if isinstance(parts, np.ndarray):  # all of one shape
+        cells[:, : parts.shape[1], : parts.shape[2]] = parts
+        blank[:, : parts.shape[1], : parts.shape[2]] = False
+    else:
+        for k, part in enumerate(parts):
+            rows, columns = part.shape
+            cells[k, :rows, :columns], blank[k, :rows, :columns] = part, False
     sizes = np.abs(cells[np.isfinite(cells)])
     size = float(sizes.max(initial=0)) or 1.0
     decimals = 2 if size < 20 else 1 if size < 200 else 0
@@ -54,6 +60,15 @@ def block(
     values = fixed_point(cells, decimals, blank=blank)
     colors = signed_colors() if signed else magnitude_colors()
     return Grid(key, text("blocks", key), xy, values, decimals, colors, scale, receipts)
+
+
+def arrays(parts: Sequence[Tensor]) -> list[np.ndarray] | np.ndarray:
+    """(S, r, c), or a list where tiles at the edge are smaller: thousands of small tensors are slow to take one by one."""
+    import torch
+
+    if len({part.shape for part in parts}) == 1:
+        return torch.stack(list(parts)).double().numpy()
+    return [part.double().numpy() for part in parts]
 
 
 def tray_pane(result: Result, text: Text, receipts: tuple[Number, ...]) -> Pane:
@@ -111,10 +126,10 @@ def _forward(result: Result, text: Text) -> tuple[tuple[Layer, ...], float, floa
     queries, keys = [t.rows for t in tiles], [t.cols for t in tiles]
     inputs = result.inputs
 
-    def each(name: str, cut: Cut) -> list[np.ndarray]:
-        return [cut(getattr(step, name)).double().numpy() for step in steps]
+    def each(name: str, cut: Cut) -> Sequence[np.ndarray] | np.ndarray:
+        return arrays([cut(getattr(step, name)) for step in steps])
 
-    def column(name: str) -> list[np.ndarray]:
+    def column(name: str) -> Sequence[np.ndarray] | np.ndarray:
         return each(name, lambda x: x[rows][:, None])
 
     k_blocks = [x.T for x in _operand(inputs.k, keys, cols, chans)]
@@ -154,8 +169,8 @@ def _backward(result: Result, text: Text) -> tuple[tuple[Layer, ...], float, flo
     queries, keys = [t.rows for t in tiles], [t.cols for t in tiles]
     assert result.grad_output is not None
 
-    def each(name: str, cut: Cut) -> list[np.ndarray]:
-        return [cut(getattr(step, name)).double().numpy() for step in steps]
+    def each(name: str, cut: Cut) -> Sequence[np.ndarray] | np.ndarray:
+        return arrays([cut(getattr(step, name)) for step in steps])
 
     def square(x: Any) -> Any:
         return x[rows, cols]

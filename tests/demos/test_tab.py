@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -11,7 +12,7 @@ import gradio as gr
 import pytest
 
 from demos import GROUPS
-from demos.contract import numbers_as_json
+from demos.contract import BULKY, numbers_as_json
 from demos.kit.controls import spec_of
 from demos.kit.stage import decode
 from demos.tab import MOVES, render
@@ -43,6 +44,12 @@ def event_of(data: Any) -> gr.EventData:
     return gr.EventData(None, data)
 
 
+def moved(events: dict[str, Any], values: dict[str, Any]) -> Any:
+    """The answer to a control's event when the page says these values."""
+    bulky = [value for value, item in zip(START, ITEMS, strict=True) if spec_of(item).kind in BULKY]
+    return function(events, "recompute")("9", json.dumps(values), *bulky, *[False] * len(CHARTS))
+
+
 def test_every_kind_of_control_has_its_moves() -> None:
     assert set(MOVES) >= {spec_of(item).kind for item in ITEMS}
 
@@ -50,7 +57,7 @@ def test_every_kind_of_control_has_its_moves() -> None:
 def test_outputs_match_what_functions_return(events: dict[str, Any]) -> None:
     assert len(events["recompute"].outputs) == 1 + len(CHARTS)
     assert len(events["open_tab"].outputs) == len(events["open_preset"].outputs) == len(NAMES) + 1 + len(CHARTS)
-    assert len(function(events, "recompute")("1", *START, *[False] * len(CHARTS))) == 1 + len(CHARTS)
+    assert len(moved(events, {})) == 1 + len(CHARTS)
 
 
 def test_events_show_no_spinner_and_are_private(events: dict[str, Any]) -> None:
@@ -93,10 +100,33 @@ def test_a_preset_is_opened_by_name_and_nothing_else_is(events: dict[str, Any]) 
 
 
 def test_moving_a_control_recomputes(events: dict[str, Any]) -> None:
-    values = [0 if name in ("grow", "shift_x", "shift_y") else value for name, value in zip(NAMES, START, strict=True)]
-    header = said(function(events, "recompute")("9", *values, *[False] * len(CHARTS))[0])
+    header = said(moved(events, {"grow": 0, "shift_x": 0, "shift_y": 0})[0])
     assert header["numbers"][0][0]["raw"] == 1.0
     assert "grow=0" in header["query"]
+
+
+@pytest.mark.parametrize("said_by_page", ["", "{", "[]", "3", "null", '{"nobody": 1}', "[" * 99999, None])
+def test_what_the_page_says_may_be_anything(events: dict[str, Any], said_by_page: Any) -> None:
+    bulky = [value for value, item in zip(START, ITEMS, strict=True) if spec_of(item).kind in BULKY]
+    answer = function(events, "recompute")("9", said_by_page, *bulky, *[False] * len(CHARTS))
+    assert said(answer[0])["preset"] == "start"
+
+
+def test_a_wrong_value_of_the_page_is_one_sentence(events: dict[str, Any]) -> None:
+    assert "grow" in said(moved(events, {"grow": "<b>"})[0])["message"]
+
+
+def test_a_view_tells_what_the_controls_say(events: dict[str, Any]) -> None:
+    header = said(moved(events, {"grow": 3})[0])
+    assert header["values"]["grow"] == 3
+    assert set(header["values"]) == {item.name for item in ITEMS if spec_of(item).kind not in BULKY}
+
+
+def test_an_event_of_a_control_has_few_inputs(events: dict[str, Any]) -> None:
+    """Gradio looks for each of them in the whole page."""
+    inputs = [len(event.inputs) for name, event in events.items() if name.startswith("recompute")]
+    assert len(inputs) >= len(NAMES) / 2
+    assert max(inputs) <= 3 + len([i for i in ITEMS if spec_of(i).kind in BULKY]) + len(CHARTS)
 
 
 def test_a_topic_without_charts_answers_with_the_value_itself() -> None:
@@ -104,9 +134,9 @@ def test_a_topic_without_charts_answers_with_the_value_itself() -> None:
     bare = replace(DEMO, charts={}, build=build_without_charts)
     with gr.Blocks() as page, gr.Tabs(), gr.Tab(id=bare.slug) as tab:
         render(bare, "en", tab, first=bare.slug)
-    (event,) = [block for block in page.fns.values() if block.api_name == "recompute"]
+    event = next(block for block in page.fns.values() if block.api_name == "recompute")
     assert len(event.outputs) == 1
-    assert isinstance(inspect.unwrap(event.fn)("4", *START), str)
+    assert isinstance(inspect.unwrap(event.fn)("4", "{}"), str)
 
 
 def build_without_charts(panel: Any) -> None:
