@@ -18,6 +18,7 @@ from core.systems.attention_schedule import tile_schedule
 from core.systems.flash_attention import attention_tiles, check_attention_inputs, default_state_dtype
 
 BUSY = Fraction(8, 10)  # share of the SMs that row blocks alone must fill to make splitting pointless
+STATE_BYTES = 4  # of a number of a partial result: float32
 GOOD = Fraction(85, 100)  # share of the best efficiency that is good enough
 
 
@@ -106,6 +107,75 @@ def _part(q: Tensor, k: Tensor, v: Tensor, keys: range, hidden_tail: int | None,
                     output[..., rows.start : rows.stop, :] = step.output
                     logsumexp[..., rows.start : rows.stop] = step.logsumexp
     return output, logsumexp
+
+
+@dataclass(frozen=True, slots=True)
+class SplitTraffic:
+    """Bytes between HBM and the SMs when the keys are divided, all heads together."""
+
+    loads: int  # Q once a part, K and V once, and what the parts left for the combination
+    stores: int  # what the parts leave, and O and L
+    partial: int  # of these the parts' O_s and L_s, written by the parts and read by the combination; 0 for one part
+
+    @property
+    def total(self) -> int:
+        """Bytes either way."""
+        return self.loads + self.stores
+
+
+def split_kv_traffic(
+    n_k: int,
+    d: int,
+    *,
+    n_q: int = 1,
+    splits: int,
+    block_k: int = 256,
+    dtype_bytes: int = 2,
+    state_bytes: int = STATE_BYTES,
+    heads: int = 1,
+) -> SplitTraffic:
+    """What dividing the keys costs in bytes: every part reads Q again and leaves an O_s and an L_s behind.
+
+    Convention: parts as in `split_kv_decode`. A single part writes O and L itself, without a combination. Q, K, V
+    and O have `dtype_bytes` a number; O_s, L_s and L have `state_bytes`.
+
+    Args:
+        n_k: keys.
+        d: channels of a query, a key and a value.
+        n_q: queries.
+        splits, block_k: as `split_kv_decode`.
+        dtype_bytes: of a number of Q, K, V, O.
+        state_bytes: of a number of a partial result, 4 in the released kernels.
+        heads: heads, batch included.
+
+    Raises:
+        ValueError: if an argument is not positive.
+
+    Source: flash-attn, flash_api.cpp (out_accum, softmax_lse_accum in float32), combine_attn_seqk_parallel.
+    Differs: no causal mask; no paged cache.
+
+    >>> split_kv_traffic(1024, 64, splits=4)
+    SplitTraffic(loads=263696, stores=1172, partial=2080)
+    """
+    for name, value in (
+        ("n_k", n_k),
+        ("d", d),
+        ("n_q", n_q),
+        ("splits", splits),
+        ("block_k", block_k),
+        ("dtype_bytes", dtype_bytes),
+        ("state_bytes", state_bytes),
+        ("heads", heads),
+    ):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    blocks = -(-n_k // block_k)
+    parts = -(-blocks // -(-blocks // splits))
+    left = parts * n_q * (d + 1) * state_bytes if parts > 1 else 0
+    query = n_q * d * dtype_bytes
+    loads = parts * query + 2 * n_k * d * dtype_bytes + left
+    stores = left + query + n_q * state_bytes
+    return SplitTraffic(heads * loads, heads * stores, heads * 2 * left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 RECORDINGS = Path(__file__).parents[2] / "assets" / "recordings"
 TOKENS, HEADS, D, TIMES = (128, 256, 512, 1024), 4, 64, 3
+BLOCKS = (128, 512)  # rows and columns of the measured tiles
+COPIED, SIDE = 128 * 2**20, 1024  # bytes of the copy, side of the matrices behind the roofline
 _one = threading.Lock()
 
 
@@ -27,6 +29,9 @@ class Measured:
     d: int
     tokens: tuple[int, ...]
     seconds: Mapping[str, tuple[float, ...]]
+    bytes_per_s: float  # of a copy that no cache holds, reading and writing
+    flops_per_s: float  # of a float32 matrix product
+    least: Mapping[str, tuple[float, ...]]  # seconds by the roofline of these two
 
 
 def measured() -> Measured:
@@ -51,14 +56,37 @@ def _measure() -> Measured:
         q, k, v = (torch.randn(HEADS, n, D, generator=generator).to(device) for _ in range(3))
         runs: dict[str, Callable[[], object]] = {
             "standard": lambda q=q, k=k, v=v: materialised_attention(q, k, v),
-            "tiled": lambda q=q, k=k, v=v: flash_attention(q, k, v),
+            "tiled": lambda q=q, k=k, v=v: flash_attention(q, k, v, block_q=BLOCKS[0], block_k=BLOCKS[1]),
             "sdpa": lambda q=q, k=k, v=v: scaled_dot_product_attention(q[None], k[None], v[None]),
         }
         for name, run in runs.items():
             seconds[name].append(_best(run, synchronise=device.type == "cuda"))
+    on_gpu = device.type == "cuda"
+    big = torch.empty(COPIED // 4, device=device)
+    target = torch.empty_like(big)
+    copied = 2 * COPIED / _best(lambda: target.copy_(big), synchronise=on_gpu)
+    matrix = torch.randn(SIDE, SIDE, generator=generator).to(device)
+    multiplied = 2 * SIDE**3 / _best(lambda: matrix @ matrix, synchronise=on_gpu)
+    least = {way: tuple(_least(way, n, copied, multiplied) for n in TOKENS) for way in ("standard", "tiled")}
     name = torch.cuda.get_device_name() if device.type == "cuda" else _processor()
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    return Measured(name, versions, 1, HEADS, D, TOKENS, {key: tuple(values) for key, values in seconds.items()})
+    times = {key: tuple(values) for key, values in seconds.items()}
+    return Measured(name, versions, 1, HEADS, D, TOKENS, times, copied, multiplied, least)
+
+
+def _least(way: str, n: int, bytes_per_s: float, flops_per_s: float) -> float:
+    """The roofline of one run in float32: its matrix products, and the bytes of the algorithm as printed."""
+    from core.systems.attention_devices import attention_flops, roofline
+    from core.systems.attention_traffic import hbm_traffic, standard_traffic
+
+    rows, columns = min(n, BLOCKS[0]), min(n, BLOCKS[1])
+    moved = (
+        standard_traffic(n, D, dtype_bytes=4, heads=HEADS)
+        if way == "standard"
+        else hbm_traffic(n, D, block_q=rows, block_k=columns, dtype_bytes=4, heads=HEADS)
+    )
+    flops = attention_flops(n, D, block_q=rows, block_k=columns, heads=HEADS).computed
+    return roofline(flops, moved.total, hbm_bytes_per_s=bytes_per_s, flops_per_s=flops_per_s).least_s
 
 
 def _best(run: Callable[[], object], *, synchronise: bool) -> float:

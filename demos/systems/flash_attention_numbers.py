@@ -62,14 +62,41 @@ def _delta(result: Result) -> Number:
 
 
 def _decoding(result: Result) -> tuple[Number, ...]:
-    from core.systems.split_kv_decoding import split_kv_decode
+    from core.systems.split_kv_decoding import STATE_BYTES, split_kv_decode, split_kv_traffic
 
     assert result.decode is not None
+    (n_k, d), heads = result.inputs.k.shape, result.inputs.heads
+    moved = split_kv_traffic(
+        n_k,
+        d,
+        splits=result.controls.splits,
+        block_k=result.block_k,
+        dtype_bytes=result.bytes,
+        heads=heads,
+    )
+    count = len(result.decode.parts)
+    left = {"parts": count, "heads": heads, "d": d, "size": STATE_BYTES} if count > 1 else {}
     each = [float(part.logsumexp[0]) for part in result.decode.parts]
     names = [f"L{s + 1}" for s in range(len(each))]
     formula = "log(" + " + ".join(f"exp({name})" for name in names) + ")"
     return (
         Number("parts", len(each), split_kv_decode, "parts of the keys that are not empty"),
+        Number(
+            "split_bytes",
+            moved.total,
+            split_kv_traffic,
+            "loads + stores",
+            {"loads": moved.loads, "stores": moved.stores},
+            "B",
+        ),
+        Number(
+            "partial_bytes",
+            moved.partial,
+            split_kv_traffic,
+            "2 * parts * heads * (d + 1) * size" if left else "a single part leaves nothing behind",
+            left,
+            "B",
+        ),
         Number(
             "logsumexp",
             float(result.decode.logsumexp[0]),

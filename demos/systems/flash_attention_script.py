@@ -143,13 +143,15 @@ def _decode(c: Controls, body: list[str]) -> list[str]:
         "tiles.update(block_q=1, causal=False)",
         f"found = split_kv_decode(q, k, v, splits={c.splits}, block_k=block_k)",
         "apart = agreement(found.output, materialised_attention(q.double(), k.double(), v.double()))",
+        f"moved = split_kv_traffic(n_k, d, splits={c.splits}, block_k=block_k, dtype_bytes=memory['dtype_bytes'], heads=heads)",
         'numbers = {"parts": len(found.parts), "logsumexp": float(found.logsumexp[0])}',
+        'numbers |= {"split_bytes": moved.total, "partial_bytes": moved.partial}',
         f"way = dict(order={c.order!r}, key_order=key_order)",
         *(line.format(initial=c.initial) for line in _LINES),
         "    lines.append(line)",
         'numbers["sram_bytes"] = sram_use(1, block_k, d, capacity_bytes=capacity, **memory).total',
     ]
-    return ["from core.systems.split_kv_decoding import split_kv_decode"]
+    return ["from core.systems.split_kv_decoding import split_kv_decode, split_kv_traffic"]
 
 
 _DIRECTIONS = {"forward": _forward, "backward": _backward, "decode": _decode}

@@ -120,6 +120,14 @@ def measured_chart(result: Result, text: Text) -> go.Figure:
             line={"color": color},
             marker={"symbol": symbol, "size": 9},
         )
+        if name in here.least:
+            figure.add_scatter(
+                x=list(here.tokens),
+                y=[1000 * seconds for seconds in here.least[name]],
+                mode="lines",
+                name=text("measured", "roofline", way=text("measured", name)),
+                line={"color": color, "dash": "dash", "width": 1.5},
+            )
     found = recordings()
     for record in found:
         for name, seconds in record.seconds.items():
@@ -142,10 +150,12 @@ def measured_chart(result: Result, text: Text) -> go.Figure:
         heads=heads,
         d=str(here.d),
     )
+    bandwidth, rate = f"{here.bytes_per_s / 1e9:.1f}", f"{here.flops_per_s / 1e9:.0f}"
+    said += "<br>" + text("measured", "roofline_note", bandwidth=bandwidth, rate=rate)
     if not found:
         said += "<br>" + text("measured", "no_recording")
-    _layout(figure, 420)
-    figure.update_layout(title={"text": said, "font": {"size": 12}, "x": 0, "xanchor": "left"}, margin={"t": 70})
+    _layout(figure, 460)
+    figure.update_layout(title={"text": said, "font": {"size": 12}, "x": 0, "xanchor": "left"}, margin={"t": 100})
     return figure
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.systems.split_kv_decoding import choose_splits, split_kv_decode
+from core.systems.split_kv_decoding import choose_splits, split_kv_decode, split_kv_traffic
 from tests.oracles import attention as oracle
 
 quick = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -125,3 +125,90 @@ def test_bad_arguments_are_named():
         arguments = {"row_blocks": 1, "sm_count": 1, "key_blocks": 1, "max_splits": 1} | {name: 0}
         with pytest.raises(ValueError, match=f"{name} must be at least 1"):
             choose_splits(arguments.pop("row_blocks"), **arguments)
+
+
+# -- traffic ----------------------------------------------------------------------------------------------------------
+
+
+class Counted:
+    """Arrays in a memory that counts what is read from it and written to it."""
+
+    def __init__(self, **arrays):
+        self.arrays, self.loads, self.stores, self.partial = dict(arrays), 0, 0, 0
+
+    def load(self, name, keys=slice(None)):
+        found = self.arrays[name][keys]
+        self.loads += found.nbytes
+        self.partial += found.nbytes * name.startswith("part")
+        return found.astype(np.float64)
+
+    def store(self, name, value, dtype):
+        self.arrays[name] = np.asarray(value, dtype)
+        self.stores += self.arrays[name].nbytes
+        self.partial += self.arrays[name].nbytes * name.startswith("part")
+
+
+def decoded_in(memory, n_k, splits, block_k):
+    """The parts as kernels that know nothing of each other, and a kernel that puts them together."""
+    d, half = memory.arrays["q"].shape[1], memory.arrays["q"].dtype
+    whole = math.ceil(n_k / block_k)
+    each = math.ceil(whole / splits) * block_k
+    starts = range(0, n_k, each)
+    for s, start in enumerate(starts):
+        q = memory.load("q")
+        m, l, o = np.full(len(q), -np.inf), np.zeros(len(q)), np.zeros_like(q)
+        for first in range(start, min(start + each, n_k), block_k):
+            keys = slice(first, min(first + block_k, start + each, n_k))
+            scores = q @ memory.load("k", keys).T / math.sqrt(d)
+            new = np.maximum(m, scores.max(1))
+            p, old = np.exp(scores - new[:, None]), np.exp(m - new)
+            l, o, m = l * old + p.sum(1), o * old[:, None] + p @ memory.load("v", keys), new
+        kept = ("part_o", "part_l") if len(starts) > 1 else ("o", "l")
+        names = [f"{name}{s}" for name in kept] if len(starts) > 1 else kept
+        memory.store(names[0], o / l[:, None], np.float32 if len(starts) > 1 else half)
+        memory.store(names[1], m + np.log(l), np.float32)
+    if len(starts) > 1:
+        sums = np.stack([memory.load(f"part_l{s}") for s in range(len(starts))])
+        total = np.log(np.exp(sums - sums.max(0)).sum(0)) + sums.max(0)
+        weighted = [np.exp(sums[s] - total)[:, None] * memory.load(f"part_o{s}") for s in range(len(starts))]
+        memory.store("o", sum(weighted), half)
+        memory.store("l", total, np.float32)
+
+
+@pytest.mark.parametrize("half", [np.float16, np.float32])
+@quick
+@given(
+    n_q=st.integers(1, 3),
+    n_k=st.integers(1, 40),
+    d=st.integers(1, 5),
+    splits=st.integers(1, 9),
+    block_k=st.integers(1, 9),
+    heads=st.integers(1, 3),
+    seed=st.integers(0, 10**6),
+)
+def test_bytes_are_those_of_kernels_that_count(half, n_q, n_k, d, splits, block_k, heads, seed, receipt):
+    rng = np.random.default_rng(seed)
+    q, k, v = (rng.standard_normal((n, d)).astype(half) for n in (n_q, n_k, n_k))
+    memory = Counted(q=q, k=k, v=v)
+    decoded_in(memory, n_k, splits, block_k)
+    wide = [torch.from_numpy(x.astype(np.float64)) for x in (q, k, v)]
+    expected, _ = oracle.softmax_attention(*wide, causal=False)
+    np.testing.assert_allclose(
+        memory.arrays["o"], expected, atol=1e-2 if half == np.float16 else 1e-4
+    )  # it is attention
+    size = np.dtype(half).itemsize
+    got = split_kv_traffic(n_k, d, n_q=n_q, splits=splits, block_k=block_k, dtype_bytes=size, heads=heads)
+    reference = "kernels on a memory that counts its bytes"
+    for name in ("loads", "stores", "partial"):
+        want = heads * getattr(memory, name)
+        receipt(split_kv_traffic, name, getattr(got, name), want, reference=reference, tolerance=0)
+    receipt(
+        split_kv_traffic, "total", got.total, heads * (memory.loads + memory.stores), reference=reference, tolerance=0
+    )
+
+
+@pytest.mark.parametrize("name", ["n_k", "d", "n_q", "splits", "block_k", "dtype_bytes", "state_bytes", "heads"])
+def test_traffic_of_nothing_is_refused(name):
+    values = {"n_k": 8, "d": 2, "splits": 2}
+    with pytest.raises(ValueError, match=name):
+        split_kv_traffic(**{**values, name: 0})

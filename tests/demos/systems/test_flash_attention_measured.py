@@ -19,6 +19,14 @@ def test_it_is_measured_once_on_this_machine(monkeypatch: pytest.MonkeyPatch) ->
     assert "torch" in found.versions
     assert set(found.seconds) == {"standard", "tiled", "sdpa"}
     assert all(len(times) == 2 and min(times) > 0 for times in found.seconds.values())
+    assert found.bytes_per_s > 1e8
+    assert found.flops_per_s > 1e8
+    for n, standard, tiled in zip(found.tokens, found.least["standard"], found.least["tiled"], strict=True):
+        products = 4 * n * n * found.d * found.heads / found.flops_per_s
+        matrix = 4 * n * n * 4 * found.heads / found.bytes_per_s  # S and P, written and read
+        assert standard >= max(products, matrix)
+        assert tiled >= products
+        assert tiled <= standard
     assert measured() is found
     flash_attention_measured._measure.cache_clear()
 
