@@ -154,8 +154,13 @@ def measured_chart(result: Result, text: Text) -> go.Figure:
     said += "<br>" + text("measured", "roofline_note", bandwidth=bandwidth, rate=rate)
     if not found:
         said += "<br>" + text("measured", "no_recording")
-    _layout(figure, 460)
-    figure.update_layout(title={"text": said, "font": {"size": 12}, "x": 0, "xanchor": "left"}, margin={"t": 100})
+    _layout(figure, 480)
+    figure.update_yaxes(dtick=1)
+    figure.update_layout(
+        title={"text": said, "font": {"size": 12}, "x": 0, "xanchor": "left"},
+        margin={"t": 100, "b": 90},
+        legend={"y": -0.2, "yanchor": "top"},
+    )
     return figure
 
 
