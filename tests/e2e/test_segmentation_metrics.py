@@ -99,6 +99,18 @@ def test_a_slider_recomputes(page: Page) -> None:
     expect_numbers(page, DEMO, Controls(grow=-6))
 
 
+def test_controls_moved_in_quick_succession_all_count(page: Page) -> None:
+    """Also those that a preset has set."""
+    open_preset(page, SLUG, "start")
+    open_preset(page, SLUG, "background")
+    expect_numbers(page, DEMO, DEMO.presets["background"])
+    for name, value in (("grow", "-6"), ("shift_x", "9"), ("grow", "4")):
+        box = control(page, name).locator("input[type=number]")
+        box.fill(value)
+        box.press("Enter")
+    expect_numbers(page, DEMO, replace(DEMO.presets["background"], grow=4, shift_x=9))
+
+
 def test_stepping_a_clip_asks_nobody_and_shows_each_frame(page: Page, watch) -> None:
     open_preset(page, SLUG, "clip")
     expect_numbers(page, DEMO, DEMO.presets["clip"])
