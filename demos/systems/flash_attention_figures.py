@@ -29,7 +29,7 @@ from demos.kit.theme import CATEGORIES, ROLES, magnitude_colors, rgb
 from demos.kit.upload_errors import error_sentence
 from demos.systems import flash_attention_decode_figures as decode
 from demos.systems.flash_attention_tables_figures import operand_pane, tables
-from demos.systems.flash_attention_tray_figures import tray_pane
+from demos.systems.flash_attention_tray_figures import arrays, tray_pane
 
 if TYPE_CHECKING:
     from demos.systems.flash_attention import Result
@@ -328,8 +328,6 @@ def _odometers(result: Result, text: Text) -> Stack:
 
 def _registers(result: Result, text: Text, proofs: tuple[Number, ...]) -> Pane:
     """Of every query, if that is not too much to send; else of the followed query's block."""
-    import torch
-
     shown = min(CHANNELS, result.inputs.q.shape[1])
     if result.backward:
         keys, channels = ("delta",), "dQ"
@@ -344,7 +342,7 @@ def _registers(result: Result, text: Text, proofs: tuple[Number, ...]) -> Pane:
     everything = sum(len(tile.rows) for tile, _ in rows) * width <= MOST_WRITINGS
     kept = [(tile, parts) for tile, parts in rows if everything or result.query in tile.rows]
     fields = zip(*(parts for _, parts in kept), strict=True)
-    values = [torch.cat(field).double().numpy() for field in fields]
+    values = [np.concatenate([*arrays(field)]).astype(np.float64) for field in fields]
     layer = Registers(
         "registers",
         text("query"),

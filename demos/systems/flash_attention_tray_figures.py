@@ -12,8 +12,6 @@ from demos.kit.text import Text
 from demos.kit.theme import magnitude_colors, signed_colors
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from demos.kit.numbers import Number
     from demos.systems.flash_attention import Result
 
@@ -62,13 +60,11 @@ def block(
     return Grid(key, text("blocks", key), xy, values, decimals, colors, scale, receipts)
 
 
-def arrays(parts: Sequence[Tensor]) -> list[np.ndarray] | np.ndarray:
-    """(S, r, c), or a list where tiles at the edge are smaller: thousands of small tensors are slow to take one by one."""
-    import torch
-
-    if len({part.shape for part in parts}) == 1:
-        return torch.stack(list(parts)).double().numpy()
-    return [part.double().numpy() for part in parts]
+def arrays(parts: Sequence[Any]) -> list[np.ndarray] | np.ndarray:
+    """(S, r, c) of a step's tensors, or a list where tiles at the edge are smaller."""
+    wide = parts[0].element_size() < 4  # NumPy does not know bfloat16
+    found = [(part.double() if wide else part).numpy() for part in parts]
+    return np.stack(found) if len({part.shape for part in found}) == 1 else found
 
 
 def tray_pane(result: Result, text: Text, receipts: tuple[Number, ...]) -> Pane:
