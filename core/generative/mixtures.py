@@ -444,10 +444,7 @@ class ReverseTransition:
     @property
     def covariance(self) -> Tensor:
         """(N, d, d) of the whole law."""
-        if self.axes is None:
-            inside = torch.diag_embed(self.variances)
-        else:
-            inside = (self.axes * self.variances[:, None, :]) @ self.axes.mT
+        inside = GaussianMixture(self.weights[0], self.means[0], self.variances, self.axes).covariances
         apart = self.means - self.mean[:, None, :]
         between = torch.einsum("nk,nki,nkj->nij", self.weights, apart, apart)
         return between + torch.einsum("nk,kij->nij", self.weights, inside)

@@ -33,9 +33,10 @@ def euler(score: Score, process: Process, x: Tensor, times: Sequence[float]) -> 
     Source: Karras et al., arXiv:2206.00364 §3; Song, Meng & Ermon, arXiv:2010.02502 eq. 13.
     Differs: nothing.
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.scores import ExactScore
-    >>> from core.generative.sde import time_grid
+    >>> from core.generative.sde import EDM, VP, time_grid
     >>> one, process = gaussian_mixture([1.0], [[0.0]], 1.0), EDM()
     >>> start = torch.full((1, 1), 80.0, dtype=torch.float64)
     >>> *_, last = euler(ExactScore(one, process), process, start, time_grid(process, 18, spacing="karras", to_zero=True))
@@ -84,9 +85,10 @@ def heun(
     Source: Karras et al., arXiv:2206.00364 algorithms 1 and 2; edm generate.py, edm_sampler.
     Differs: works for any process through x̂ = x/α, σ̂ = σ/α; no noise is drawn where γ = 0 (k-diffusion draws it).
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.scores import ExactScore
-    >>> from core.generative.sde import time_grid
+    >>> from core.generative.sde import EDM, VP, time_grid
     >>> one, process = gaussian_mixture([1.0], [[0.0]], 1.0), EDM()
     >>> start = torch.full((1, 1), 80.0, dtype=torch.float64)
     >>> *_, last = heun(ExactScore(one, process), process, start, time_grid(process, 18, spacing="karras", to_zero=True))
@@ -156,9 +158,10 @@ def ddim(
     Source: Song, Meng & Ermon, arXiv:2010.02502 eq. 12, 16.
     Differs: any α, σ, not only α² + σ² = 1; no clipping of D.
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.scores import ExactScore
-    >>> from core.generative.sde import time_grid
+    >>> from core.generative.sde import EDM, VP, time_grid
     >>> one, process = gaussian_mixture([1.0], [[1.5]], 0.25), VP()
     >>> start = torch.zeros(1, 1, dtype=torch.float64)
     >>> *_, last = ddim(ExactScore(one, process), process, start, time_grid(process, 100), seed=0)
@@ -201,9 +204,10 @@ def dpm_solver_pp_2m(score: Score, process: Process, x: Tensor, times: Sequence[
     Source: Lu et al., arXiv:2211.01095 algorithm 2; k-diffusion sampling.py, sample_dpmpp_2m.
     Differs: no thresholding of D.
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.scores import ExactScore
-    >>> from core.generative.sde import time_grid
+    >>> from core.generative.sde import EDM, VP, time_grid
     >>> one, process = gaussian_mixture([1.0], [[0.0]], 1.0), EDM()
     >>> start, times = torch.full((1, 1), 80.0).double(), time_grid(EDM(), 18, spacing="karras", to_zero=True)
     >>> *_, last = dpm_solver_pp_2m(ExactScore(one, process), process, start, times)

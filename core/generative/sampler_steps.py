@@ -49,7 +49,7 @@ def exact_reverse(
     Differs: nothing; no score is used.
 
     >>> from core.generative.mixtures import gaussian_mixture
-    >>> from core.generative.sde import prior_sampling
+    >>> from core.generative.sde import VP, prior_sampling
     >>> two, process = gaussian_mixture([0.8, 0.2], [[5.0], [-5.0]], 1.0), VP()
     >>> *_, last = exact_reverse(two, process, prior_sampling(process, (20000, 1), seed=0), [1.0, 0.0], seed=0)
     >>> round(float((last.x > 0).double().mean()), 2)
@@ -115,6 +115,8 @@ def final_state(steps: Iterable[SamplerStep]) -> Tensor:
     Raises:
         ValueError: if there is none.
 
+    >>> import torch
+    >>> from core.generative.sde import VP
     >>> final_state(forward_process(VP(), torch.zeros(2, 3), [0.0, 1.0], seed=0)).shape
     torch.Size([2, 3])
     """
@@ -127,6 +129,8 @@ def final_state(steps: Iterable[SamplerStep]) -> Tensor:
 def trajectory(steps: Iterable[SamplerStep]) -> Tensor:
     """All states of a sampler, (steps + 1, N, …).
 
+    >>> import torch
+    >>> from core.generative.sde import VP
     >>> trajectory(forward_process(VP(), torch.zeros(2, 3), [0.0, 0.5, 1.0], seed=0)).shape
     torch.Size([3, 2, 3])
     """

@@ -51,6 +51,7 @@ def euler_maruyama(
     Source: arXiv:2011.13456 eq. 6, 13; score_sde_pytorch EulerMaruyamaPredictor; λ as in Zhang & Chen, arXiv:2204.13902.
     Differs: no final denoising step.
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.scores import ExactScore
     >>> from core.generative.sde import time_grid
@@ -101,6 +102,7 @@ def reverse_diffusion(score: Score, process: VP | VE, x: Tensor, steps: int, *, 
     Source: arXiv:2011.13456 eq. 46 and appendix E; score_sde_pytorch ReverseDiffusionPredictor, sde_lib.py discretize.
     Differs: level i is counted, not recovered from t by truncation.
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.scores import ExactScore
     >>> one, process = gaussian_mixture([1.0], [[1.5]], 0.25), VP()
@@ -125,6 +127,7 @@ def ancestral(score: Score, process: VP | VE, x: Tensor, steps: int, *, seed: in
     Source: arXiv:2006.11239 eq. 11 with σ² = β; arXiv:2011.13456 eq. 4, 47; score_sde_pytorch AncestralSamplingPredictor.
     Differs: level i is counted, not recovered from t by truncation.
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.scores import ExactScore
     >>> one, process = gaussian_mixture([1.0], [[1.5]], 0.25), VE()
@@ -209,6 +212,7 @@ def predictor_corrector(
     Source: arXiv:2011.13456 algorithms 1–5; score_sde_pytorch pc_sampler, LangevinCorrector, AnnealedLangevinDynamics.
     Differs: score_sde's Langevin corrector stops with an error for sub-VP, which lacks `alphas`; here it has VP's.
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.scores import ExactScore
     >>> one, process = gaussian_mixture([1.0], [[1.5]], 0.25), VP()
