@@ -6,6 +6,7 @@ Notation: λ stochasticity (1 reverse SDE, 0 probability flow), p_t exact margin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from core.generative.probability_flow import flow_path
 from core.generative.sampler_steps import forward_process, trajectory
 from core.generative.samplers import euler_maruyama
 from core.generative.scores import ExactScore, Score
-from core.generative.sde import Process, time_grid
+from core.generative.sde import Process, Spacing, time_grid
 from core.generative.two_sample import ks_one_sample, ks_two_sample
 
 
@@ -58,11 +59,12 @@ def three_lanes(
     steps: int,
     seed: int,
     stochasticity: float = 1.0,
+    spacing: Spacing = "uniform",
     score: Score | None = None,
 ) -> Lanes:
-    """Run the three lanes on even times.
+    """Run the three lanes on one grid of times.
 
-    Convention: the forward lane is exact; the reverse lane is Euler–Maruyama's; the flow is Runge–Kutta's (order 4). Reverse
+    Convention: the forward lane is exact; the reverse lane is Euler–Maruyama's; the flow is Heun's (order 2). Reverse
     and flow start from the *exact* p_T, so that whatever differs from p_t later is the solver's or the score's fault.
 
     Args:
@@ -72,6 +74,7 @@ def three_lanes(
         steps: S ≥ 1.
         seed: particle i depends on seed and i only.
         stochasticity: λ of the reverse lane; 0 makes it Euler's probability flow.
+        spacing: of the times; "uniform" suits VP, sub-VP and VE, "karras" EDM.
         score: another score than the exact one (see `inject_error`).
 
     Raises:
@@ -90,12 +93,12 @@ def three_lanes(
     if particles < 1:
         raise ValueError(f"particles must be at least 1, got {particles}")
     used = ExactScore(mixture, process) if score is None else score
-    times = time_grid(process, steps)
+    times = time_grid(process, steps, spacing=spacing)
     x0, origin = mixture.sample(particles, seed=seed)
     forward = trajectory(forward_process(process, x0, times[::-1], seed=seed)).flip(0)
     start = noise_points(mixture, process, particles, seed=seed + 1)
     reverse = trajectory(euler_maruyama(used, process, start, times, seed=seed + 1, stochasticity=stochasticity))
-    flow = trajectory(flow_path(used, process, start, times))
+    flow = trajectory(flow_path(used, process, start, times, method="heun"))
     ends = [end_component(mixture, process, lane[-1], times[-1]) for lane in (reverse, flow)]
     return Lanes(torch.tensor(times, dtype=torch.float64), forward, reverse, flow, origin, *ends, stochasticity)
 
@@ -181,8 +184,8 @@ def marginal_agreement(
             column.append(value)
     between, between_p, forward, reverse, flow = (torch.tensor(column, dtype=torch.float64) for column in columns)
     n = lanes.reverse.shape[1]
-    critical = CRITICAL_5_PERCENT / n**0.5
-    return MarginalAgreement(u, between, between_p, forward, reverse, flow, critical * 2**0.5, critical)
+    critical = CRITICAL_5_PERCENT / math.sqrt(n)
+    return MarginalAgreement(u, between, between_p, forward, reverse, flow, critical * math.sqrt(2), critical)
 
 
 CRITICAL_5_PERCENT = 1.3580986393225505  # Kolmogorov's distribution exceeds it with chance 0.05
@@ -215,12 +218,13 @@ def path_bundle(
     steps: int,
     seed: int,
     stochasticity: float = 1.0,
+    spacing: Spacing = "uniform",
     score: Score | None = None,
 ) -> PathBundle:
     """Follow one noise point: one path of the flow, many of the reverse SDE.
 
     Args:
-        mixture, process, steps, seed, stochasticity, score: as `three_lanes`.
+        mixture, process, steps, seed, stochasticity, spacing, score: as `three_lanes`.
         point: d numbers, x_T.
         paths: M ≥ 1.
 
@@ -243,7 +247,7 @@ def path_bundle(
     if paths < 1:
         raise ValueError(f"paths must be at least 1, got {paths}")
     used = ExactScore(mixture, process) if score is None else score
-    times = time_grid(process, steps)
+    times = time_grid(process, steps, spacing=spacing)
     flow = trajectory(flow_path(used, process, start[None], times))
     back = trajectory(flow_path(used, process, flow[-1], times[::-1]))[-1, 0]
     many = start.expand(paths, -1).clone()

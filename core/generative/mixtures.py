@@ -113,7 +113,7 @@ class GaussianMixture:
         -0.918939
         """
         flat, shape, a, s = self._flat(x, alpha, sigma)
-        return torch.logsumexp(self._joint(flat, a, s)[0], -1).reshape(shape)
+        return torch.logsumexp(self._joint(flat, a, s)[0], 0).reshape(shape)
 
     def responsibilities(self, x: Tensor, *, alpha: Scale = 1.0, sigma: Scale = 0.0) -> Tensor:
         """Probability that a point of α·X + σ·Z came from each component.
@@ -127,10 +127,10 @@ class GaussianMixture:
 
         >>> two = gaussian_mixture([0.8, 0.2], [[-2.0], [2.0]], 1.0)
         >>> two.responsibilities(torch.zeros(1, dtype=torch.float64)).tolist()
-        [0.8, 0.20000000000000007]
+        [0.8, 0.20000000000000004]
         """
         flat, shape, a, s = self._flat(x, alpha, sigma)
-        return torch.softmax(self._joint(flat, a, s)[0], -1).reshape(*shape, self.components)
+        return _softmax(self._joint(flat, a, s)[0]).mT.reshape(*shape, self.components)
 
     def score(self, x: Tensor, *, alpha: Scale = 1.0, sigma: Scale = 0.0) -> Tensor:
         """∇ₓ log density of α·X + σ·Z.
@@ -148,7 +148,7 @@ class GaussianMixture:
         """
         flat, _, a, s = self._flat(x, alpha, sigma)
         joint, pull, _ = self._joint(flat, a, s)
-        return self._mean_pull(flat, torch.softmax(joint, -1), pull, a).reshape(x.shape)
+        return self._mean_pull(flat, _softmax(joint), pull, a).reshape(x.shape)
 
     def laplacian(self, x: Tensor, *, alpha: Scale = 1.0, sigma: Scale = 0.0) -> Tensor:
         """∇·s = tr ∇² log density of α·X + σ·Z: the divergence that a probability flow needs, without an estimate.
@@ -166,15 +166,14 @@ class GaussianMixture:
         """
         flat, shape, a, s = self._flat(x, alpha, sigma)
         joint, pull, v = self._joint(flat, a, s)
-        r = torch.softmax(joint, -1)
+        r = _softmax(joint)
         score = self._mean_pull(flat, r, pull, a)
-        if self.axes is None:  # pull is 1/v, (N, K)
+        if self.axes is None:  # pull is 1/v
             squared = _squared_distances(flat, a, self.means) * pull * pull
             trace = self.dim * pull
-        else:  # pull is (K, N, d) in the axes
-            squared = (pull * pull).sum(-1).mT
-            trace = (1 / v).sum(-1).mT
-        return ((r * (squared - trace)).sum(-1) - (score * score).sum(-1)).reshape(shape)
+        else:  # pull is (d, K, N) in the axes
+            squared, trace = (pull * pull).sum(0), (1 / v).sum(0)
+        return ((r * (squared - trace)).sum(0) - (score * score).sum(-1)).reshape(shape)
 
     def hessian(self, x: Tensor, *, alpha: Scale = 1.0, sigma: Scale = 0.0) -> Tensor:
         """∇s = ∇² log density of α·X + σ·Z.
@@ -192,17 +191,17 @@ class GaussianMixture:
         """
         flat, shape, a, s = self._flat(x, alpha, sigma)
         joint, pull, v = self._joint(flat, a, s)
-        r = torch.softmax(joint, -1)
+        r = _softmax(joint)
         score = self._mean_pull(flat, r, pull, a)
-        n, d = flat.shape
+        d = self.dim
         if self.axes is None:
-            g = (_column(a) * self.means - flat[:, None, :]) * pull[..., None]  # (N, K, d)
-            precision = (r * pull).sum(-1)[:, None, None] * torch.eye(d, dtype=flat.dtype, device=flat.device)
+            g = (a * self.means.mT[:, :, None] - flat.mT[:, None, :]) * pull  # (d, K, N)
+            precision = (r * pull).sum(0)[:, None, None] * torch.eye(d, dtype=flat.dtype, device=flat.device)
         else:
-            g = -(pull @ self.axes.mT).permute(1, 0, 2)  # (N, K, d)
-            inverse = (1 / v).expand(self.components, n, d)
-            precision = torch.einsum("nk,kia,kna,kja->nij", r, self.axes, inverse, self.axes)
-        outer = torch.einsum("nk,nki,nkj->nij", r, g, g) - score[:, :, None] * score[:, None, :]
+            g = -torch.einsum("kij,jkn->ikn", self.axes, pull)
+            inverse = (1 / v).expand(pull.shape)
+            precision = torch.einsum("kn,kia,akn,kja->nij", r, self.axes, inverse, self.axes)
+        outer = torch.einsum("kn,ikn,jkn->nij", r, g, g) - score[:, :, None] * score[:, None, :]
         return (outer - precision).reshape(*shape, d, d)
 
     def denoise(self, x: Tensor, *, alpha: Scale = 1.0, sigma: Scale = 0.0) -> Tensor:
@@ -222,15 +221,15 @@ class GaussianMixture:
         """
         flat, _, a, s = self._flat(x, alpha, sigma)
         joint, pull, _ = self._joint(flat, a, s)
-        r = torch.softmax(joint, -1)
-        scale = a if isinstance(a, float) else a[:, None]
+        r = _softmax(joint)
+        guess = self.means.mT @ r  # (d, N)
         if self.axes is None:
-            gain = r * pull * self.variances[:, 0]  # (N, K) r_k Λ/v, still without α
-            return (r @ self.means + scale * (gain.sum(-1, keepdim=True) * flat - scale * (gain @ self.means))).reshape(
-                x.shape
-            )
-        back = (self.variances[:, None, :] * pull) @ self.axes.mT  # (K, N, d)
-        return (r @ self.means + scale * (r.mT[..., None] * back).sum(0)).reshape(x.shape)
+            gain = r * pull * self.variances[:, :1]  # (K, N) r_k Λ/v, still without α
+            guess = guess + a * (gain.sum(0) * flat.mT - a * (self.means.mT @ gain))
+        else:
+            for j in range(self.dim):
+                guess = guess + a * (self.axes[:, :, j].mT @ (r * self.variances[:, j, None] * pull[j]))
+        return guess.mT.reshape(x.shape)
 
     def cdf(self, x: Tensor, *, upper: bool = False) -> Tensor:
         """Distribution function of a 1-D mixture, or the upper tail 1 − F without its loss of digits.
@@ -339,31 +338,38 @@ class GaussianMixture:
         return x.reshape(-1, self.dim), shape, scale(alpha), scale(sigma)
 
     def _joint(self, x: Tensor, alpha: Scale, sigma: Scale) -> tuple[Tensor, Tensor, Tensor]:
-        """log w_k + log N_k(x), (N, K); what pulls: 1/v (N, K) if round, else (x − αμ)/v in the axes (K, N, d); and v."""
-        a, s = _column(alpha), _column(sigma)
+        """log w_k + log N_k(x), (K, N); what pulls: 1/v if round, else (x − αμ)/v in the axes (d, K, N); and v.
+
+        Components come first: sums and maxima over a few of them then run along the points, which is several times faster.
+        """
+        a, s = alpha, sigma
+        logs = self.weights.log()[:, None]
         if self.axes is None:
-            v = a * a * self.variances[:, 0] + s * s  # (K,) or (N, K)
+            v = a * a * self.variances[:, :1] + s * s  # (K, 1) or (K, N)
             inverse = 1 / v
             squared = _squared_distances(x, alpha, self.means)
-            joint = self.weights.log() - 0.5 * self.dim * (v.log() + LOG_2PI) - 0.5 * squared * inverse
-            return joint, inverse.expand(squared.shape), v
-        if isinstance(a, Tensor):
-            a = a[None]  # (1, N, 1) against (K, 1, d)
-        if isinstance(s, Tensor):
-            s = s[None]
-        v = a * a * self.variances[:, None, :] + s * s  # (K, 1 or N, d)
-        y = x @ self.axes - a * (self.means[:, None, :] @ self.axes)  # (K, N, d)
+            return logs - 0.5 * self.dim * (v.log() + LOG_2PI) - (0.5 * inverse) * squared, inverse, v
+        v = a * a * self.variances.mT[:, :, None] + s * s  # (d, K, 1) or (d, K, N)
+        y = torch.stack([self._along(x, j, a) for j in range(self.dim)])  # (d, K, N)
         pull = y / v
-        constant = self.weights.log()[:, None] - 0.5 * (v.log().sum(-1) + self.dim * LOG_2PI)  # (K, 1 or N)
-        return (constant - 0.5 * (y * pull).sum(-1)).mT, pull, v
+        constant = logs - 0.5 * (v.log().sum(0) + self.dim * LOG_2PI)  # (K, 1) or (K, N)
+        return constant - 0.5 * (y * pull).sum(0), pull, v
+
+    def _along(self, x: Tensor, j: int, a: Any) -> Tensor:
+        """Coordinate of x − αμ_k on axis j of every component, (K, N)."""
+        assert self.axes is not None
+        axis = self.axes[:, :, j]  # (K, d)
+        return axis @ x.mT - a * (self.means * axis).sum(-1, keepdim=True)
 
     def _mean_pull(self, x: Tensor, r: Tensor, pull: Tensor, alpha: Scale) -> Tensor:
         """−Σ_k r_k Σ_k⁻¹ (x − αμ_k), (N, d)."""
         if self.axes is None:
             strength = r * pull
-            a = alpha if isinstance(alpha, float) else torch.as_tensor(alpha)[:, None]
-            return a * (strength @ self.means) - strength.sum(-1, keepdim=True) * x
-        return -((r.mT[..., None] * pull) @ self.axes.mT).sum(0)
+            return (alpha * (self.means.mT @ strength) - strength.sum(0) * x.mT).mT.contiguous()
+        total = self.axes[:, :, 0].mT @ (r * pull[0])
+        for j in range(1, self.dim):
+            total = total + self.axes[:, :, j].mT @ (r * pull[j])
+        return -total.mT.contiguous()
 
 
 def gaussian_mixture(
@@ -470,17 +476,19 @@ def _choose(weights: Tensor, uniforms: Tensor) -> Tensor:
     )
 
 
-def _column(scale: Scale) -> Any:
-    """A number, or (N, 1)."""
-    return scale[:, None] if isinstance(scale, Tensor) else scale
+def _softmax(joint: Tensor) -> Tensor:
+    """Over the first axis."""
+    e = torch.exp(joint - joint.amax(0))
+    return e / e.sum(0)
 
 
 def _squared_distances(x: Tensor, alpha: Scale, means: Tensor) -> Tensor:
-    """(N, K) |x − αμ_k|² from differences: the expanded form would lose digits close to a mean."""
-    a = _column(alpha)
-    total = (x[:, :1] - a * means[:, 0]).square_()
-    for j in range(1, x.shape[1]):
-        total += (x[:, j : j + 1] - a * means[:, j]).square_()
+    """(K, N) |x − αμ_k|² from differences: the expanded form would lose digits close to a mean."""
+    total: Tensor | None = None
+    for j in range(means.shape[1]):
+        apart = x[:, j] - alpha * means[:, j, None]
+        total = apart * apart if total is None else total + apart * apart
+    assert total is not None
     return total
 
 
