@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -150,7 +151,7 @@ def annealed_langevin(
     if steps_each < 1:
         raise ValueError(f"steps_each must be at least 1, got {steps_each}")
     levels = list(sigmas)
-    if not levels or levels[-1] <= 0 or any(not b < a for a, b in zip(levels, levels[1:], strict=False)):
+    if not levels or levels[-1] <= 0 or any(not b < a for a, b in pairwise(levels)):
         raise ValueError(f"sigmas must be at least one, above 0 and falling, got {levels[:5]}")
     step_factors(step_size, convention)
     return _annealed_langevin(score, x, levels, step_size, steps_each, seed, convention, final_denoise)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from core.generative.noise import particle_normals
 
-Time = TypeVar("Time", float, Tensor)
+Time = TypeVar("Time", float, Tensor, "float | Tensor")
 
 
 class Process(Protocol):

@@ -150,7 +150,7 @@ def picture_mixture(
     for cells in range(min(max(h, w), 64), 0, -1):
         rows, columns = max(1, round(cells * h / max(h, w))), max(1, round(cells * w / max(h, w)))
         small: Any = cv2.resize(light, (columns, rows), interpolation=cv2.INTER_AREA)
-        grid: npt.NDArray[np.float64] = np.asarray(small, np.float64).reshape(rows, columns)
+        grid: npt.NDArray[np.float64] = small.reshape(rows, columns)
         floor = 0.5 * (grid.min() + grid.max())
         lit = grid > floor
         if 0 < np.count_nonzero(lit) <= most:
