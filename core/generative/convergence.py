@@ -52,6 +52,7 @@ def solver_end(solver: Solver, score: Score, process: Process, x: Tensor, times:
     Source: the samplers of this package.
     Differs: nothing.
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.sde import EDM
     >>> score = ExactScore(gaussian_mixture([1.0], [[0.0]], 1.0), EDM())
@@ -105,6 +106,7 @@ def convergence(
     Source: the definition of an order.
     Differs: nothing.
 
+    >>> import torch
     >>> from core.generative.mixtures import gaussian_mixture
     >>> from core.generative.sde import EDM
     >>> two = gaussian_mixture([0.8, 0.2], [[2.0], [-2.0]], 0.25)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class EmpiricalDenoiser:
     def posterior(self, x: Tensor, sigma: float | Tensor) -> Posterior:
         """All about (M, D) noisy pictures at noise level σ."""
         w = self._weights(x, sigma)
-        entropy = torch.special.entr(w).sum(-1)
+        entropy = _entr(w).sum(-1)
         top_weight, top = w.max(-1)
         return Posterior(w @ self.data, entropy, top, top_weight, w)
 
@@ -296,6 +297,12 @@ def manifold_card(data: Tensor, queries: Tensor, sigmas: Sequence[float]) -> Man
     n = len(data)
     points = GaussianMixture(data.new_full((n,), 1 / n), data, torch.zeros_like(data), None)
     distances = torch.cdist(queries, data, compute_mode="donot_use_mm_for_euclid_dist").amin(-1)
-    lengths = torch.stack([points.score(queries, sigma=sigma).norm(dim=-1) for sigma in sigmas])
+    lengths = torch.stack([points.score(queries, sigma=sigma).square().sum(-1).sqrt() for sigma in sigmas])
     predicted = torch.stack([distances / sigma**2 for sigma in sigmas])
     return ManifoldCard(tuple(sigmas), distances, lengths, predicted)
+
+
+def _entr(w: Tensor) -> Tensor:
+    """−w ln w, 0 at 0"""
+    library: Any = torch.special
+    return library.entr(w)

@@ -48,7 +48,7 @@ class Lanes:
     @property
     def path_distance(self) -> Tensor:
         """(S + 1,) mean distance between a particle's reverse path and its flow path, at each time."""
-        return (self.reverse - self.flow).norm(dim=-1).mean(-1)
+        return (self.reverse - self.flow).square().sum(-1).sqrt().mean(-1)
 
 
 def three_lanes(
@@ -99,8 +99,9 @@ def three_lanes(
     start = noise_points(mixture, process, particles, seed=seed + 1)
     reverse = trajectory(euler_maruyama(used, process, start, times, seed=seed + 1, stochasticity=stochasticity))
     flow = trajectory(flow_path(used, process, start, times, method="heun"))
-    ends = [end_component(mixture, process, lane[-1], times[-1]) for lane in (reverse, flow)]
-    return Lanes(torch.tensor(times, dtype=torch.float64), forward, reverse, flow, origin, *ends, stochasticity)
+    reverse_end, flow_end = (end_component(mixture, process, lane[-1], times[-1]) for lane in (reverse, flow))
+    axis = torch.tensor(times, dtype=torch.float64)
+    return Lanes(axis, forward, reverse, flow, origin, reverse_end, flow_end, stochasticity)
 
 
 def noise_points(mixture: GaussianMixture, process: Process, particles: int, *, seed: int) -> Tensor:
@@ -173,10 +174,10 @@ def marginal_agreement(
     """
     u = torch.as_tensor(direction, dtype=mixture.means.dtype, device=mixture.means.device)
     line = mixture.project(u)
-    u = u / u.norm()
+    u = u / u.square().sum().sqrt()
     projected = [lane @ u for lane in (lanes.forward, lanes.reverse, lanes.flow)]
     columns: list[list[float]] = [[] for _ in range(5)]
-    for i, t in enumerate(lanes.times.tolist()):
+    for i, t in enumerate(float(t) for t in lanes.times):
         exact = line.diffused(process.alpha(t), process.sigma(t))
         two = ks_two_sample(projected[1][i], projected[2][i])
         found = [two.statistic, two.p_value, *(ks_one_sample(lane[i], exact).statistic for lane in projected)]
@@ -206,7 +207,7 @@ class PathBundle:
     @property
     def return_error(self) -> float:
         """Distance between the noise point and where encoding its sample leads."""
-        return float((self.returned - self.flow[0]).norm())
+        return float((self.returned - self.flow[0]).square().sum().sqrt())
 
 
 def path_bundle(

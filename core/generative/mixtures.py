@@ -85,9 +85,10 @@ class GaussianMixture:
         [5.0, -5.0]
         """
         u = torch.as_tensor(direction, dtype=self.means.dtype, device=self.means.device)
-        if u.shape != (self.dim,) or not 0 < float(u.norm()) < math.inf:
-            raise ValueError(f"direction must be {self.dim} numbers, finite and not all 0, got {u.tolist()}")
-        u = u / u.norm()
+        length = u.square().sum().sqrt()
+        if u.shape != (self.dim,) or not 0 < float(length) < math.inf:
+            raise ValueError(f"direction must be {self.dim} numbers, finite and not all 0, got {list(direction)}")
+        u = u / length
         along = u.expand(self.components, self.dim) if self.axes is None else u @ self.axes  # (K, d)
         return GaussianMixture(
             self.weights, (self.means @ u)[:, None], (self.variances * along**2).sum(-1, keepdim=True), None
@@ -415,12 +416,14 @@ def gaussian_mixture(
         if not bool(torch.isfinite(value).all()):
             raise ValueError(f"{name} must be finite, got a number that is not")
     if bool((w < 0).any()) or not float(w.sum()) > 0:
-        raise ValueError(f"weights must not be negative and not all 0, got {w.tolist()}")
+        raise ValueError(f"weights must not be negative and not all 0, got {list(weights)}")
     axes: Tensor | None = None
     if c.ndim == 3:
         if not torch.allclose(c, c.mT, atol=1e-6 * max(1.0, float(c.abs().max()))):
             raise ValueError("covariances must be symmetric matrices, got one that is not")
-        variances, axes = torch.linalg.eigh(c)
+        library: Any = torch.linalg
+        found: tuple[Tensor, Tensor] = library.eigh(c)
+        variances, axes = found
         variances = torch.where(variances.abs() < 1e-12 * variances.abs().amax(-1, keepdim=True), 0.0, variances)
         if bool((variances == variances[:, :1]).all()):
             axes = None

@@ -44,7 +44,7 @@ def particle_normals(
     >>> print(torch.equal(few, many[:2]), round(float(many[0, 0]), 4))
     True 0.0012
     """
-    return torch.from_numpy(_generator(seed, stream, shape).standard_normal(tuple(shape))).to(device, dtype)
+    return torch.as_tensor(_generator(seed, stream, shape).standard_normal(tuple(shape)), dtype=dtype, device=device)
 
 
 def particle_uniforms(
@@ -62,7 +62,7 @@ def particle_uniforms(
     >>> torch.equal(particle_uniforms(1, (2, 3), (4,)), particle_uniforms(1, (2, 3), (9,))[:4])
     True
     """
-    return torch.from_numpy(_generator(seed, stream, shape).random(tuple(shape))).to(device, dtype)
+    return torch.as_tensor(_generator(seed, stream, shape).random(tuple(shape)), dtype=dtype, device=device)
 
 
 def particle_signs(

@@ -409,8 +409,8 @@ def _line_of(mixture: GaussianMixture) -> Tensor | None:
     if mixture.axes is not None or not bool((mixture.variances == mixture.variances[0, 0]).all()):
         return None
     apart = mixture.means - mixture.means[0]
-    far = int(apart.norm(dim=-1).argmax())
-    length = apart[far].norm()
+    far = int(apart.square().sum(-1).argmax())
+    length = apart[far].square().sum().sqrt()
     if not float(length) > 0:
         return torch.eye(mixture.dim, dtype=apart.dtype, device=apart.device)[0]
     direction = apart[far] / length

@@ -88,6 +88,7 @@ def forward_process(process: Process, x0: Tensor, times: Sequence[float], *, see
     Source: arXiv:2011.13456 eq. 29; `sde.transition`.
     Differs: nothing.
 
+    >>> from core.generative.sde import VP
     >>> *_, last = forward_process(VP(), torch.full((20000, 1), 3.0).double(), [0.0, 0.3, 1.0], seed=0)
     >>> print(round(float(last.x.mean()), 2), round(float(last.x.std()), 2))
     0.03 1.0

@@ -287,7 +287,7 @@ def _langevin_size(
         alpha -= (process.beta_min + (process.beta_max - process.beta_min) * level / (n - 1)) / n
     if rule == "std":
         return 2 * alpha * (snr * process.sigma(t)) ** 2
-    lengths = [v.reshape(len(v), -1).norm(dim=-1) for v in (z, slope)]
+    lengths = [v.reshape(len(v), -1).square().sum(-1).sqrt() for v in (z, slope)]
     if rule == "batch":
         lengths = [length.mean().expand(len(z)) for length in lengths]
     size = 2 * alpha * (snr * lengths[0] / lengths[1]) ** 2

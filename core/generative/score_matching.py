@@ -158,7 +158,7 @@ def sliced_score_matching(
             draw = particle_signs if directions == "rademacher" else particle_normals
             v = draw(seed, (i, 9), x.shape, dtype=x.dtype, device=x.device)
             if directions == "sphere":
-                v = v / v.norm(dim=-1, keepdim=True)
+                v = v / v.square().sum(-1, keepdim=True).sqrt()
             along = (s * v).sum(-1)
             (gradient,) = torch.autograd.grad(along.sum(), at, create_graph=True)
             square = s.square().sum(-1) if variance_reduced else along.square()

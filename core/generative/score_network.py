@@ -158,9 +158,9 @@ def _train(
     yield TrainingStep(0, math.nan, score_excess(network, mixture, sigmas, seed=seed + 1), _copy(network))
     for update in range(1, updates + 1):
         rng = np.random.default_rng((seed, update, 11))
-        x = data[torch.from_numpy(rng.integers(0, samples, batch))]
-        sigma = levels[torch.from_numpy(rng.integers(0, len(sigmas), batch))]
-        z = torch.from_numpy(rng.standard_normal(tuple(x.shape)))
+        x = data[torch.as_tensor(rng.integers(0, samples, batch))]
+        sigma = levels[torch.as_tensor(rng.integers(0, len(sigmas), batch))]
+        z = torch.as_tensor(rng.standard_normal(tuple(x.shape)))
         with torch.enable_grad():
             error = sigma[:, None] * live(x + sigma[:, None] * z, sigma) + z
             loss = 0.5 * error.square().sum(-1).mean()
@@ -230,7 +230,7 @@ class ResidualMap:
     @property
     def residual(self) -> Tensor:
         """(H, W) |s_θ − s*|"""
-        return (self.network - self.exact).norm(dim=-1)
+        return (self.network - self.exact).square().sum(-1).sqrt()
 
     @property
     def rms_inside(self) -> float:
