@@ -236,7 +236,7 @@ class GaussianMixture:
         """Distribution function of a 1-D mixture, or the upper tail 1 − F without its loss of digits.
 
         Args:
-            x: (…, 1) or (…) points.
+            x: (…) positions.
             upper: give P(X > x).
 
         Raises:
@@ -262,8 +262,7 @@ class GaussianMixture:
         """
         if self.dim != 1:
             raise ValueError(f"a distribution function needs a mixture in 1 dimension, got {self.dim}")
-        points = x[..., 0] if x.ndim and x.shape[-1] == 1 else x
-        z = (points[..., None] - self.means[:, 0]) / self.variances[:, 0].sqrt()
+        z = (x[..., None] - self.means[:, 0]) / self.variances[:, 0].sqrt()
         logs: Tensor = _special().log_ndtr(-z if upper else z)
         return torch.logsumexp(logs + self.weights.log(), -1)
 

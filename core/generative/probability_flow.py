@@ -420,12 +420,12 @@ def _line_of(mixture: GaussianMixture) -> Tensor | None:
 
 def _quantile_map(a: GaussianMixture, b: GaussianMixture, x: Tensor) -> Tensor:
     """Solve F_b(y) = F_a(x), (N,), in whichever tail is smaller."""
-    lower, upper = a.log_cdf(x[:, None]), a.log_cdf(x[:, None], upper=True)
+    lower, upper = a.log_cdf(x), a.log_cdf(x, upper=True)
     from_above = upper < lower
     goal = torch.where(from_above, upper, lower)
 
     def excess(y: Tensor) -> Tensor:  # rising in y
-        below, above = b.log_cdf(y[:, None]) - goal, goal - b.log_cdf(y[:, None], upper=True)
+        below, above = b.log_cdf(y) - goal, goal - b.log_cdf(y, upper=True)
         return torch.where(from_above, above, below)
 
     low_mean, high_mean = b.means.min(), b.means.max()
@@ -441,8 +441,8 @@ def _quantile_map(a: GaussianMixture, b: GaussianMixture, x: Tensor) -> Tensor:
     for _ in range(100):
         value = excess(y)
         low, high = torch.where(value < 0, y, low), torch.where(value < 0, high, y)
-        tail = b.log_cdf(y[:, None], upper=True)
-        tail = torch.where(from_above, tail, b.log_cdf(y[:, None]))
+        tail = b.log_cdf(y, upper=True)
+        tail = torch.where(from_above, tail, b.log_cdf(y))
         newton = y - value / torch.exp(b.log_prob(y[:, None]) - tail)
         inside = (newton > low) & (newton < high)
         after = torch.where(inside, newton, 0.5 * (low + high))

@@ -111,7 +111,8 @@ def reverse_diffusion(score: Score, process: VP | VE, x: Tensor, steps: int, *, 
     >>> print(last.index, last.t)
     100 0.0
     """
-    times = _levels(process, steps, "reverse diffusion")
+    times = _levels(process, steps)
+    _check_discrete(process, steps, "reverse diffusion")
     check_start(x, times)
     return _discrete(score, process, x, times, seed, "reverse_diffusion")
 
@@ -135,7 +136,8 @@ def ancestral(score: Score, process: VP | VE, x: Tensor, steps: int, *, seed: in
     >>> last.std
     0.0
     """
-    times = _levels(process, steps, "ancestral sampling")
+    times = _levels(process, steps)
+    _check_discrete(process, steps, "ancestral sampling")
     check_start(x, times)
     return _discrete(score, process, x, times, seed, "ancestral")
 
@@ -157,10 +159,6 @@ def _discrete_update(
     """Mean and standard deviation of the step from discrete level 0 … n − 1 to the one below."""
     if isinstance(process, VP):
         beta = (process.beta_min + (process.beta_max - process.beta_min) * level / (n - 1)) / n
-        if beta >= 1:
-            raise ValueError(
-                f"{n} steps are too few for beta_max {process.beta_max}: β_i = {beta:.3g} must stay below 1"
-            )
         if kind == "ancestral":
             return (x + beta * slope) / math.sqrt(1 - beta), math.sqrt(beta)
         return (2 - math.sqrt(1 - beta)) * x + beta * slope, math.sqrt(beta)
@@ -223,9 +221,11 @@ def predictor_corrector(
     """
     if predictor not in ("euler_maruyama", "reverse_diffusion", "ancestral", "none"):
         raise ValueError(f"predictor must be euler_maruyama, reverse_diffusion, ancestral or none, got {predictor!r}")
-    if predictor in ("reverse_diffusion", "ancestral") and isinstance(process, SubVP):
-        raise TypeError(f"{predictor} needs a process with discrete levels, VP or VE, got {process.name}")
-    times = _levels(process, steps, "a predictor–corrector sampler")
+    times = _levels(process, steps)
+    if predictor in ("reverse_diffusion", "ancestral"):
+        _check_discrete(process, steps, predictor)
+    elif isinstance(process, EDM):
+        raise TypeError(f"a predictor–corrector sampler needs VP, sub-VP or VE, got {process.name}")
     check_start(x, times)
     if corrector_steps < 0 or not 0 <= snr < math.inf:
         raise ValueError(f"corrector_steps and snr must not be negative, got {corrector_steps} and {snr}")
@@ -294,9 +294,15 @@ def _langevin_size(
     return size.reshape(-1, *[1] * (z.ndim - 1))
 
 
-def _levels(process: Process, steps: int, what: str) -> list[float]:
-    if isinstance(process, EDM):
-        raise TypeError(f"{what} needs VP or VE, got {process.name}")
+def _levels(process: Process, steps: int) -> list[float]:
+    """score_sde's times: linspace(T, ε, N), and one more state named 0."""
     if steps < 2:
         raise ValueError(f"steps must be at least 2, got {steps}")
     return [*(process.T + i / (steps - 1) * (process.eps - process.T) for i in range(steps)), 0.0]
+
+
+def _check_discrete(process: Process, steps: int, what: str) -> None:
+    if not isinstance(process, (VP, VE)):
+        raise TypeError(f"{what} needs a process with discrete levels, VP or VE, got {process.name}")
+    if isinstance(process, VP) and process.beta_max >= steps:
+        raise ValueError(f"{steps} steps are too few: β_i = beta_max/steps must stay below 1, got {process.beta_max / steps:.3g}")

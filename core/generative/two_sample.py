@@ -79,7 +79,7 @@ def ks_one_sample(sample: Tensor, mixture: GaussianMixture) -> KolmogorovSmirnov
     """
     _check_line("sample", sample)
     x = sample.sort().values
-    f = mixture.cdf(x.to(mixture.means)[:, None])
+    f = mixture.cdf(x.to(mixture.means))
     ranks = torch.arange(len(x) + 1, dtype=f.dtype, device=f.device) / len(x)
     over, under = ranks[1:] - f, f - ranks[:-1]
     above = bool(over.max() >= under.max())
