@@ -305,4 +305,6 @@ def _check_discrete(process: Process, steps: int, what: str) -> None:
     if not isinstance(process, (VP, VE)):
         raise TypeError(f"{what} needs a process with discrete levels, VP or VE, got {process.name}")
     if isinstance(process, VP) and process.beta_max >= steps:
-        raise ValueError(f"{steps} steps are too few: β_i = beta_max/steps must stay below 1, got {process.beta_max / steps:.3g}")
+        raise ValueError(
+            f"{steps} steps are too few: β_i = beta_max/steps must stay below 1, got {process.beta_max / steps:.3g}"
+        )

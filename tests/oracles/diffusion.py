@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -143,7 +144,7 @@ def gaussian_score(t, kind, mu, lam):
 
 def em_updates(kind, mu, lam, times, *, lam_noise=1.0, dt=None):
     """Euler–Maruyama's (A, c, q) on data N(μ, λ)."""
-    for t, s in zip(times, times[1:], strict=False):
+    for t, s in pairwise(times):
         h = (s - t) if dt is None else dt
         a, g2 = rates(kind, t)
         k, c = gaussian_score(t, kind, mu, lam)

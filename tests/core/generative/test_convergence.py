@@ -26,7 +26,9 @@ def test_measured_orders_are_one_and_two(receipt):
         receipt(convergence, "order", curve.order, ORDERS[curve.solver], reference="theory", tolerance=0.1)
         assert curve.errors == tuple(sorted(curve.errors, reverse=True))
         for n, error in zip(curve.steps, curve.errors, strict=True):
-            end, _ = solver_end(curve.solver, ExactScore(PLANE, process), process, x, time_grid(process, n, spacing="karras"))
+            end, _ = solver_end(
+                curve.solver, ExactScore(PLANE, process), process, x, time_grid(process, n, spacing="karras")
+            )
             by_hand = math.sqrt(np.mean(np.sum((end.numpy() - exact) ** 2, axis=1)))
             receipt(convergence, "error", error, by_hand, reference="DOP853 at 1e-12", tolerance=1e-9)
         assert curve.orders[0] == pytest.approx(math.log2(curve.errors[0] / curve.errors[1]))
@@ -35,9 +37,7 @@ def test_measured_orders_are_one_and_two(receipt):
 def test_orders_in_time_on_a_line():
     mixture = gaussian_mixture(*oracle.tensors(oracle.LINE))
     x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
-    curves = convergence(
-        mixture, VP(), x, solvers=("euler_in_t", "runge_kutta"), steps=(200, 400), spacing="uniform"
-    )
+    curves = convergence(mixture, VP(), x, solvers=("euler_in_t", "runge_kutta"), steps=(200, 400), spacing="uniform")
     assert curves[0].order == pytest.approx(1, abs=0.1)
     assert curves[1].order == pytest.approx(4, abs=0.5)
     assert curves[0].truth == "quantile"

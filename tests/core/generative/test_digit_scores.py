@@ -39,7 +39,10 @@ def pictures(tensor):
 
 def some_weights(hidden=12, blocks=2, seed=0):
     weights = untrained_weights(hidden=hidden, blocks=blocks, seed=seed)
-    return weights | {"out.weight": weights["out.weight"] + particle_normals(1, 0, (64, hidden), dtype=torch.float32) / 4, "block1.bias": torch.full((hidden,), 0.1)}
+    return weights | {
+        "out.weight": weights["out.weight"] + particle_normals(1, 0, (64, hidden), dtype=torch.float32) / 4,
+        "block1.bias": torch.full((hidden,), 0.1),
+    }
 
 
 def test_the_network_is_edms_preconditioning_around_an_mlp(receipt):
@@ -50,13 +53,25 @@ def test_the_network_is_edms_preconditioning_around_an_mlp(receipt):
     for row, s in zip(x, sigma.tolist(), strict=True):
         total = s * s + 0.75**2
         phases = [math.log(s) / 4 * 2**k for k in range(8)]
-        h = torch.cat([row / math.sqrt(total), torch.tensor([math.sin(p) for p in phases] + [math.cos(p) for p in phases]).double()])
+        h = torch.cat(
+            [
+                row / math.sqrt(total),
+                torch.tensor([math.sin(p) for p in phases] + [math.cos(p) for p in phases]).double(),
+            ]
+        )
         h = weights["in.weight"] @ h + weights["in.bias"]
         for i in range(2):
             h = h + weights[f"block{i}.weight"] @ (h * torch.sigmoid(h)) + weights[f"block{i}.bias"]
         out = weights["out.weight"] @ functional.silu(h) + weights["out.bias"]
         rows.append(0.75**2 / total * row + s * 0.75 / math.sqrt(total) * out)
-    receipt(DigitDenoiser.__call__, "denoised", net(x, sigma), torch.stack(rows), reference="arXiv:2206.00364 table 1 by hand", tolerance=1e-6)
+    receipt(
+        DigitDenoiser.__call__,
+        "denoised",
+        net(x, sigma),
+        torch.stack(rows),
+        reference="arXiv:2206.00364 table 1 by hand",
+        tolerance=1e-6,
+    )
     assert torch.allclose(net(x[:1], 0.1), net(x, sigma)[:1])
     assert net.parameters == sum(t.numel() for t in weights.values())
 
@@ -77,7 +92,14 @@ def test_the_stored_losses_are_measured_again(bundled, receipt):
     train, test = pictures(tensors["digits.train"]), pictures(tensors["digits.test"])
     report = denoiser_report(net, train, test, losses["sigmas"], seed=1, draws=8)
     for name in ("train", "test", "optimum", "excess", "memoriser"):
-        receipt(denoiser_report, name, getattr(report, name), losses[name], reference="the training's own log", tolerance=2e-6)
+        receipt(
+            denoiser_report,
+            name,
+            getattr(report, name),
+            losses[name],
+            reference="the training's own log",
+            tolerance=2e-6,
+        )
     assert report.mean_excess < 0.05
     assert all(a < b for a, b in zip(report.test[:4], report.memoriser[:4], strict=True))  # it does not memorise
 
@@ -92,8 +114,16 @@ def test_reports_by_hand(receipt):
         seen = train + 0.8 * particle_normals(5, (draw, 15), train.shape)
         unseen = test + 0.8 * particle_normals(5, (draw, 16), test.shape)
         best = torch.from_numpy(np.array([oracle.posterior(train.tolist(), row, 0.8) for row in seen.tolist()])) @ train
-        other = torch.from_numpy(np.array([oracle.posterior(train.tolist(), row, 0.8) for row in unseen.tolist()])) @ train
-        pairs = ((net(seen, 0.8), train), (net(unseen, 0.8), test), (best, train), (net(seen, 0.8), best), (other, test))
+        other = (
+            torch.from_numpy(np.array([oracle.posterior(train.tolist(), row, 0.8) for row in unseen.tolist()])) @ train
+        )
+        pairs = (
+            (net(seen, 0.8), train),
+            (net(unseen, 0.8), test),
+            (best, train),
+            (net(seen, 0.8), best),
+            (other, test),
+        )
         sums += [float(((a - b) ** 2).mean()) / 0.75**2 / 2 for a, b in pairs]
     for name, expected in zip(("train", "test", "optimum", "excess", "memoriser"), sums, strict=True):
         receipt(denoiser_report, name, getattr(report, name)[0], expected, reference="by hand", tolerance=1e-6)
@@ -114,7 +144,9 @@ def test_it_draws_new_digits(bundled, receipt):
     edm = EDM(sigma_min=0.02, sigma_max=20.0)
     noise = prior_sampling(edm, (64, 64), seed=0, dtype=torch.float32)
     with torch.no_grad():
-        samples = final_state(heun(score_of_denoiser(net, edm), edm, noise, time_grid(edm, 18, spacing="karras", to_zero=True)))
+        samples = final_state(
+            heun(score_of_denoiser(net, edm), edm, noise, time_grid(edm, 18, spacing="karras", to_zero=True))
+        )
     train = empirical_denoiser(pictures(tensors["digits.train"]))
     found = novelty(samples, train)
     by_hand = [min(math.dist(a, b) for b in train.data.tolist()) / 8 for a in samples[:3].tolist()]
@@ -142,8 +174,18 @@ def test_novelty_by_hand(receipt):
         (lambda: digit_denoiser(some_weights(), sigma_data=0), "sigma_data"),
         (lambda: digit_denoiser(some_weights() | {"out.weight": torch.zeros(3, 3)}, sigma_data=1), "out.weight"),
         (lambda: untrained_weights(hidden=0, blocks=1, seed=0), "hidden"),
-        (lambda: denoiser_report(digit_denoiser(some_weights(), sigma_data=1), torch.zeros(0, 64), torch.zeros(1, 64), [1], seed=0), "empty"),
-        (lambda: denoiser_report(digit_denoiser(some_weights(), sigma_data=1), torch.zeros(1, 64), torch.zeros(1, 64), [0], seed=0), "sigmas"),
+        (
+            lambda: denoiser_report(
+                digit_denoiser(some_weights(), sigma_data=1), torch.zeros(0, 64), torch.zeros(1, 64), [1], seed=0
+            ),
+            "empty",
+        ),
+        (
+            lambda: denoiser_report(
+                digit_denoiser(some_weights(), sigma_data=1), torch.zeros(1, 64), torch.zeros(1, 64), [0], seed=0
+            ),
+            "sigmas",
+        ),
         (lambda: novelty(torch.zeros(0, 64), empirical_denoiser(torch.eye(2, 64))), "at least one sample"),
     ],
 )

@@ -31,10 +31,24 @@ def test_the_denoiser_is_a_softmax_over_the_pictures(sigma, receipt):
     found = best.posterior(x, sigma)
     reference = "softmax of exact differences, by loops"
     receipt(EmpiricalDenoiser.posterior, "weights", found.weights, weights, reference=reference, tolerance=1e-10)
-    receipt(EmpiricalDenoiser.__call__, "denoised", best(x, sigma), weights @ DATA.numpy(), reference=reference, tolerance=1e-10)
+    receipt(
+        EmpiricalDenoiser.__call__,
+        "denoised",
+        best(x, sigma),
+        weights @ DATA.numpy(),
+        reference=reference,
+        tolerance=1e-10,
+    )
     entropy = -np.sum(np.where(weights > 0, weights * np.log(np.maximum(weights, 1e-300)), 0), axis=1)
     receipt(EmpiricalDenoiser.posterior, "entropy", found.entropy, entropy, reference=reference, tolerance=1e-9)
-    receipt(EmpiricalDenoiser.posterior, "top_weight", found.top_weight, weights.max(1), reference=reference, tolerance=1e-10)
+    receipt(
+        EmpiricalDenoiser.posterior,
+        "top_weight",
+        found.top_weight,
+        weights.max(1),
+        reference=reference,
+        tolerance=1e-10,
+    )
     assert (found.top.numpy() == weights.argmax(1)).all()
     assert torch.equal(found.denoised, best(x, sigma))
     many = best(x, torch.full((4,), sigma).double())
@@ -59,11 +73,19 @@ def test_the_sampler_is_edms_and_gives_the_pictures_back(receipt):
     curve = decision_curve(best, steps)
     nearest = [min(range(20), key=lambda i, row=row: math.dist(row, DATA[i].tolist())) for row in steps[-1].x.tolist()]
     assert curve.picture.tolist() == nearest
-    apart = [math.dist(row, DATA[i].tolist()) / math.sqrt(6) for row, i in zip(steps[-1].x.tolist(), nearest, strict=True)]
+    apart = [
+        math.dist(row, DATA[i].tolist()) / math.sqrt(6) for row, i in zip(steps[-1].x.tolist(), nearest, strict=True)
+    ]
     receipt(decision_curve, "distance", curve.distance, apart, reference="by loops", tolerance=1e-7)
     assert curve.distance.max() < 1e-3
     receipt(decision_curve, "most", curve.most, math.log(20), reference="ln N")
-    receipt(decision_curve, "entropy", curve.entropy, torch.stack([best.posterior(s.x, s.sigma).entropy for s in steps[:-1]]), reference="EmpiricalDenoiser.posterior")
+    receipt(
+        decision_curve,
+        "entropy",
+        curve.entropy,
+        torch.stack([best.posterior(s.x, s.sigma).entropy for s in steps[:-1]]),
+        reference="EmpiricalDenoiser.posterior",
+    )
     assert curve.entropy[0].min() > 0.95 * curve.most
     assert curve.entropy[-1].max() < 1e-6
     for m in range(7):
@@ -80,7 +102,9 @@ def test_a_sample_never_depends_on_the_others_and_states_never_change():
     for step in empirical_sampler(best, x, SIGMAS):
         steps.append(step)
         copies.append((step.x.clone(), step.posterior.weights.clone()))
-    assert all(torch.equal(s.x, c) and torch.equal(s.posterior.weights, w) for s, (c, w) in zip(steps, copies, strict=True))
+    assert all(
+        torch.equal(s.x, c) and torch.equal(s.posterior.weights, w) for s, (c, w) in zip(steps, copies, strict=True)
+    )
     few = list(empirical_sampler(best, x[:2], SIGMAS))
     assert all(torch.allclose(a.x, b.x[:2], atol=1e-7) for a, b in zip(few, steps, strict=True))
 
@@ -101,10 +125,26 @@ def test_the_filmstrip(receipt):
     expected = torch.stack([a * DATA[4] + s * z for a, s in scales])
     receipt(noising_filmstrip, "frame", strip.frames, expected, reference="α x + σ z by hand")
     assert strip.snr[0] == math.inf
-    receipt(noising_filmstrip, "snr", strip.snr[1:], [a * a / (s * s) for a, s in scales[1:]], reference="α²/σ² by hand", tolerance=1e-10)
+    receipt(
+        noising_filmstrip,
+        "snr",
+        strip.snr[1:],
+        [a * a / (s * s) for a, s in scales[1:]],
+        reference="α²/σ² by hand",
+        tolerance=1e-10,
+    )
     assert int(strip.posterior.top[0]) == 4
-    weights = [oracle.posterior(DATA.tolist(), (expected[i] / a).tolist(), s / a) for i, (a, s) in enumerate(scales) if i]
-    receipt(noising_filmstrip, "weights", strip.posterior.weights[1:], np.array(weights), reference="by loops", tolerance=1e-9)
+    weights = [
+        oracle.posterior(DATA.tolist(), (expected[i] / a).tolist(), s / a) for i, (a, s) in enumerate(scales) if i
+    ]
+    receipt(
+        noising_filmstrip,
+        "weights",
+        strip.posterior.weights[1:],
+        np.array(weights),
+        reference="by loops",
+        tolerance=1e-9,
+    )
     assert noising_filmstrip(DATA[4], VP(), times, seed=2).posterior is None
 
 
@@ -113,13 +153,22 @@ def test_beside_the_data_the_score_grows_like_distance_over_variance(receipt):
     circle = torch.from_numpy(np.stack([np.cos(turns), np.sin(turns)], 1))
     queries = torch.tensor([[1.5, 0.0], [0.2, 0.0], [1.0, 0.0]], dtype=torch.float64)
     card = manifold_card(circle, queries, [1.0, 0.3, 0.05])
-    receipt(manifold_card, "distance", card.distances, [0.5, 0.8, 0.0], reference="distance to the circle", tolerance=1e-12)
+    receipt(
+        manifold_card, "distance", card.distances, [0.5, 0.8, 0.0], reference="distance to the circle", tolerance=1e-12
+    )
     points = GaussianMixture(torch.full((400,), 1 / 400).double(), circle, torch.zeros(400, 2).double(), None)
     example = (points.weights, points.means, torch.zeros(400, 2, 2).double())
     for i, sigma in enumerate((1.0, 0.3, 0.05)):
         exact = oracle.autograd_score(*example, queries, 1.0, sigma).square().sum(-1).sqrt()
         receipt(manifold_card, "length", card.lengths[i], exact, reference="automatic differentiation", tolerance=1e-8)
-        receipt(manifold_card, "predicted", card.predicted[i], card.distances / sigma**2, reference="distance/σ²", tolerance=1e-9)
+        receipt(
+            manifold_card,
+            "predicted",
+            card.predicted[i],
+            card.distances / sigma**2,
+            reference="distance/σ²",
+            tolerance=1e-9,
+        )
     assert float(card.lengths[2, 0] / card.predicted[2, 0]) == pytest.approx(1, abs=0.01)
     assert card.lengths[2, 2] < 0.2 * card.predicted[2, 0]
 

@@ -52,12 +52,19 @@ def test_all_lanes_have_the_exact_marginals_though_no_path_is_shared(kind, recei
         for name in ("forward", "reverse", "flow"):
             values = getattr(lanes, name)[i].numpy() @ u
             receipt(
-                marginal_agreement, name, getattr(found, name)[i], stats.kstest(values, cdf).statistic, reference="scipy", tolerance=1e-9
+                marginal_agreement,
+                name,
+                getattr(found, name)[i],
+                stats.kstest(values, cdf).statistic,
+                reference="scipy",
+                tolerance=1e-9,
             )
 
 
 def test_critical_values_are_kolmogorovs(receipt):
-    receipt(marginal_agreement, "critical", CRITICAL_5_PERCENT, stats.kstwobign.isf(0.05), reference="scipy", tolerance=1e-9)
+    receipt(
+        marginal_agreement, "critical", CRITICAL_5_PERCENT, stats.kstwobign.isf(0.05), reference="scipy", tolerance=1e-9
+    )
     lanes = three_lanes(PLANE, VP(), particles=50, steps=4, seed=1)
     found = marginal_agreement(lanes, PLANE, VP(), direction=[0.0, 2.0])
     assert found.critical_two == pytest.approx(CRITICAL_5_PERCENT * math.sqrt(100 / 2500))

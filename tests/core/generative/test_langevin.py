@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def factors_of(steps):
     """(A, c, q) of every step, read off two particles with the same noise taken away."""
     steps = list(steps)
     found = []
-    for i, (before, after) in enumerate(zip(steps, steps[1:], strict=False)):
+    for i, (before, after) in enumerate(pairwise(steps)):
         mean = (after.x - after.noise * particle_normals(0, (i, 7), after.x.shape))[:, 0].tolist()
         a, b = before.x[:, 0].tolist()
         slope = (mean[1] - mean[0]) / (b - a)
@@ -54,13 +55,17 @@ def test_annealed_dynamics_is_its_recursion(convention, receipt):
     sigmas = [4.0, 2.0, 0.5]
     start = torch.tensor([[-2.0], [3.0]]).double()
     steps = list(
-        annealed_langevin(smoothed_score(ONE), start, sigmas, step_size=0.01, steps_each=15, seed=0, convention=convention)
+        annealed_langevin(
+            smoothed_score(ONE), start, sigmas, step_size=0.01, steps_each=15, seed=0, convention=convention
+        )
     )
     got = oracle.linear_recursion(factors_of(steps), 0.0, 9.0)
     mean, variance = 0.0, 9.0
     for sigma in sigmas:
         v, step = LAM + sigma**2, 0.01 * sigma**2 / 0.5**2
-        mean, variance = oracle.langevin_moments(-1 / v, MU / v, mean, variance, step, 15, repository=convention == "repository")
+        mean, variance = oracle.langevin_moments(
+            -1 / v, MU / v, mean, variance, step, 15, repository=convention == "repository"
+        )
     for quantity, a, b in zip(("mean", "variance"), got, (mean, variance), strict=True):
         receipt(annealed_langevin, quantity, a, b, reference="recursion of mean and variance", tolerance=1e-9)
     assert [s.level for s in steps] == [0] * 16 + [1] * 15 + [2] * 15
@@ -114,7 +119,9 @@ def test_smoothed_scores(receipt):
 def test_the_final_step_is_tweedies():
     start = torch.zeros(3, 2).double()
     steps = list(
-        annealed_langevin(smoothed_score(TOY), start, [2.0, 1.0], step_size=0.1, steps_each=2, seed=0, final_denoise=True)
+        annealed_langevin(
+            smoothed_score(TOY), start, [2.0, 1.0], step_size=0.1, steps_each=2, seed=0, final_denoise=True
+        )
     )
     assert len(steps) == 6
     assert torch.allclose(steps[-1].x, TOY.denoise(steps[-2].x, sigma=1.0))
@@ -164,7 +171,14 @@ def test_advice_is_ncsnv2s(receipt):
     variance = (gamma * 0.01) ** 2
     for _ in range(5):
         variance = (1 - 6.2e-6 / 0.01**2) ** 2 * variance + 2 * 6.2e-6
-    receipt(level_advice, "variance_ratio", found.variance_ratio, variance / 0.01**2, reference="variance recursion", tolerance=1e-12)
+    receipt(
+        level_advice,
+        "variance_ratio",
+        found.variance_ratio,
+        variance / 0.01**2,
+        reference="variance recursion",
+        tolerance=1e-12,
+    )
     assert found.overlap_levels == 219
     low = level_advice(points, [4.0, 2.0, 1.0], step_size=0.1, steps_each=3)
     assert low.ratio == 2

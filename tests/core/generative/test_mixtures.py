@@ -25,21 +25,31 @@ def test_density_score_laplacian_and_hessian_are_those_of_automatic_differentiat
     x = oracle.points(mixture.dim, 12, spread=1 + sigma)
     scales = {"alpha": alpha, "sigma": sigma}
     density = oracle.log_prob_torch(*example, x, **scales)
-    receipt(GaussianMixture.log_prob, "log_prob", mixture.log_prob(x, **scales), density, reference="torch", tolerance=1e-10)
+    receipt(
+        GaussianMixture.log_prob, "log_prob", mixture.log_prob(x, **scales), density, reference="torch", tolerance=1e-10
+    )
     score = oracle.autograd_score(*example, x, **scales)
     name = "automatic differentiation of torch.distributions"
     receipt(GaussianMixture.score, "score", mixture.score(x, **scales), score, reference=name, tolerance=1e-10)
     hessian = oracle.autograd_hessian(*example, x, **scales)
     receipt(GaussianMixture.hessian, "hessian", mixture.hessian(x, **scales), hessian, reference=name, tolerance=1e-8)
     trace = hessian.diagonal(dim1=-2, dim2=-1).sum(-1)
-    receipt(GaussianMixture.laplacian, "laplacian", mixture.laplacian(x, **scales), trace, reference=name, tolerance=1e-8)
+    receipt(
+        GaussianMixture.laplacian, "laplacian", mixture.laplacian(x, **scales), trace, reference=name, tolerance=1e-8
+    )
     assert torch.allclose(mixture.diffused(alpha, sigma).log_prob(x), density)
 
 
 def test_density_is_that_of_scipys_normals(receipt):
     x = oracle.points(2, 9)
     expected = oracle.log_prob(*oracle.PLANE, x.numpy(), 0.5, 0.7)
-    receipt(GaussianMixture.log_prob, "log_prob", made("plane").log_prob(x, alpha=0.5, sigma=0.7), expected, reference="scipy")
+    receipt(
+        GaussianMixture.log_prob,
+        "log_prob",
+        made("plane").log_prob(x, alpha=0.5, sigma=0.7),
+        expected,
+        reference="scipy",
+    )
 
 
 @pytest.mark.parametrize(("alpha", "sigma"), [(1.0, 0.5), (0.3, 0.95), (0.0066, 0.99998)])
@@ -56,7 +66,14 @@ def test_the_denoiser_is_the_posterior_mean(alpha, sigma, receipt):
         top = integrate.quad(lambda x0: x0 * joint(x0), -8, 8, points=[-2, 1], epsabs=1e-13, limit=400)[0]
         expected.append([top / integrate.quad(joint, -8, 8, points=[-2, 1], epsabs=1e-13, limit=400)[0]])
     got = mixture.denoise(x, alpha=alpha, sigma=sigma)
-    receipt(GaussianMixture.denoise, "denoised", got, expected, reference="SciPy's quadrature of Bayes' rule", tolerance=1e-8)
+    receipt(
+        GaussianMixture.denoise,
+        "denoised",
+        got,
+        expected,
+        reference="SciPy's quadrature of Bayes' rule",
+        tolerance=1e-8,
+    )
 
 
 @pytest.mark.parametrize("name", oracle.EXAMPLES)
@@ -72,10 +89,16 @@ def test_responsibilities_are_bayes_rule(name, receipt):
     weights, means, covariances = oracle.EXAMPLES[name]
     x = oracle.points(len(means[0]), 6, spread=1.0)
     each = np.stack(
-        [w * np.exp(oracle.log_prob([1.0], [m], [c], x.numpy(), 0.7, 0.4)) for w, m, c in zip(weights, means, covariances, strict=True)], 1
+        [
+            w * np.exp(oracle.log_prob([1.0], [m], [c], x.numpy(), 0.7, 0.4))
+            for w, m, c in zip(weights, means, covariances, strict=True)
+        ],
+        1,
     )
     got = made(name).responsibilities(x, alpha=0.7, sigma=0.4)
-    receipt(GaussianMixture.responsibilities, "responsibility", got, each / each.sum(1, keepdims=True), reference="scipy")
+    receipt(
+        GaussianMixture.responsibilities, "responsibility", got, each / each.sum(1, keepdims=True), reference="scipy"
+    )
     assert torch.allclose(got.sum(-1), torch.ones(6, dtype=torch.float64))
 
 
@@ -155,12 +178,26 @@ def test_reverse_transition_is_bayes_rule_on_a_grid(alpha_s, sigma_s, receipt):
     density = prior * stats.norm(r * grid, math.sqrt(q)).pdf(at)
     density /= density.sum() * (grid[1] - grid[0])
     got = law.at(0).log_prob(torch.from_numpy(grid)[:, None]).exp()
-    receipt(GaussianMixture.reverse_transition, "density", got, density, reference="Bayes' rule on a grid", tolerance=1e-10)
+    receipt(
+        GaussianMixture.reverse_transition, "density", got, density, reference="Bayes' rule on a grid", tolerance=1e-10
+    )
     mean = (density * grid).sum() * (grid[1] - grid[0])
-    receipt(GaussianMixture.reverse_transition, "mean", law.mean[0, 0], mean, reference="Bayes' rule on a grid", tolerance=1e-10)
+    receipt(
+        GaussianMixture.reverse_transition,
+        "mean",
+        law.mean[0, 0],
+        mean,
+        reference="Bayes' rule on a grid",
+        tolerance=1e-10,
+    )
     variance = (density * (grid - mean) ** 2).sum() * (grid[1] - grid[0])
     receipt(
-        GaussianMixture.reverse_transition, "variance", law.covariance[0, 0, 0], variance, reference="Bayes' rule on a grid", tolerance=1e-10
+        GaussianMixture.reverse_transition,
+        "variance",
+        law.covariance[0, 0, 0],
+        variance,
+        reference="Bayes' rule on a grid",
+        tolerance=1e-10,
     )
 
 
@@ -174,9 +211,13 @@ def test_reverse_transition_in_the_plane_keeps_the_joint_law():
     for i in range(5):
         backward = mixture.log_prob(x_t[i], alpha=alpha_t, sigma=sigma_t) + law.at(i).log_prob(x_s[i])
         forward = stats.multivariate_normal(alpha_t / alpha_s * x_s[i], q * np.eye(2)).logpdf(x_t[i])
-        assert float(backward) == pytest.approx(float(mixture.log_prob(x_s[i], alpha=alpha_s, sigma=sigma_s)) + forward, abs=1e-10)
+        assert float(backward) == pytest.approx(
+            float(mixture.log_prob(x_s[i], alpha=alpha_s, sigma=sigma_s)) + forward, abs=1e-10
+        )
     n = 40000
-    many = mixture.reverse_transition(x_t[:1].expand(n, 2), alpha_t=alpha_t, sigma_t=sigma_t, alpha_s=alpha_s, sigma_s=sigma_s)
+    many = mixture.reverse_transition(
+        x_t[:1].expand(n, 2), alpha_t=alpha_t, sigma_t=sigma_t, alpha_s=alpha_s, sigma_s=sigma_s
+    )
     rng = np.random.default_rng(0)
     drawn = many.draw(torch.from_numpy(rng.random(n)), torch.from_numpy(rng.standard_normal((n, 2))))
     assert torch.allclose(drawn.mean(0), many.mean[0], atol=0.02)
@@ -195,7 +236,9 @@ def test_points_of_no_variance_are_allowed():
 def test_other_precisions_and_layouts():
     mixture = made("plane")
     x = oracle.points(2, 20).mT.contiguous().mT
-    assert torch.allclose(mixture.to(dtype=torch.float32).score(x.float(), sigma=1.0).double(), mixture.score(x, sigma=1.0), atol=1e-4)
+    assert torch.allclose(
+        mixture.to(dtype=torch.float32).score(x.float(), sigma=1.0).double(), mixture.score(x, sigma=1.0), atol=1e-4
+    )
     before = x.clone()
     mixture.laplacian(x)
     assert torch.equal(x, before)

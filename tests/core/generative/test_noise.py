@@ -34,7 +34,11 @@ def test_they_are_numpys_own_numbers(receipt):
     expected = np.random.default_rng((4, 1, 2)).standard_normal((5, 3))
     receipt(particle_normals, "normals", particle_normals(4, (1, 2), (5, 3)), expected, reference="numpy")
     receipt(
-        particle_uniforms, "uniforms", particle_uniforms(4, 7, (5,)), np.random.default_rng((4, 7)).random(5), reference="numpy"
+        particle_uniforms,
+        "uniforms",
+        particle_uniforms(4, 7, (5,)),
+        np.random.default_rng((4, 7)).random(5),
+        reference="numpy",
     )
 
 
@@ -57,5 +61,5 @@ def test_type_shape_and_place():
 @pytest.mark.parametrize(("seed", "stream", "shape"), [(-1, 0, (2,)), (0, (1, -1), (2,)), (0, 0, (2, -1))])
 def test_negative_numbers_are_refused(seed, stream, shape):
     for draw in DRAWS:
-        with pytest.raises(ValueError, match="negative|from 0"):
+        with pytest.raises(ValueError, match=r"negative|from 0"):
             draw(seed, stream, shape)

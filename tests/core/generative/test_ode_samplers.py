@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +52,9 @@ def predicted_noise(x, t):
 
 @pytest.mark.parametrize("eta", [0.0, 0.7, 1.0])
 def test_ddim_is_diffusers(eta, receipt):
-    scheduler = schedulers().DDIMScheduler(clip_sample=False, set_alpha_to_one=True, timestep_spacing="leading", steps_offset=0)
+    scheduler = schedulers().DDIMScheduler(
+        clip_sample=False, set_alpha_to_one=True, timestep_spacing="leading", steps_offset=0
+    )
     scheduler.alphas_cumprod = torch.from_numpy(discrete_vp() ** 2)
     scheduler.final_alpha_cumprod = torch.tensor(1.0).double()
     scheduler.set_timesteps(20)
@@ -81,7 +84,9 @@ def test_euler_is_ddim_without_noise_and_edms_formula(kind, receipt):
             by_hand = b * (y + (low / b - sig / a) * slope)
         receipt(euler, "state", step.x, by_hand, reference="(x̂ − D)/σ̂ by hand", tolerance=1e-9 * float(x.abs().max()))
     jumps = final_state(ddim(score, process, x, times, seed=0))
-    receipt(euler, "state", final_state(euler(score, process, x, times)), jumps, reference="DDIM with η = 0", tolerance=1e-9)
+    receipt(
+        euler, "state", final_state(euler(score, process, x, times)), jumps, reference="DDIM with η = 0", tolerance=1e-9
+    )
 
 
 def edm_algorithm_2(denoise, x, sigmas, churn, low, high, s_noise, noises):
@@ -132,7 +137,9 @@ def test_heun_follows_any_process_in_its_own_variables(kind):
     x = prior_sampling(process, (4, 2), seed=1)
     times = time_grid(process, 9, spacing="karras")
     levels = [process.sigma(t) / process.alpha(t) for t in times]
-    expected = edm_algorithm_2(lambda x, s: PLANE.denoise(x, sigma=s), x / process.alpha(times[0]), levels, 0, 0, math.inf, 1, [])
+    expected = edm_algorithm_2(
+        lambda x, s: PLANE.denoise(x, sigma=s), x / process.alpha(times[0]), levels, 0, 0, math.inf, 1, []
+    )
     got = final_state(heun(ExactScore(PLANE, process), process, x, times))
     assert torch.allclose(got / process.alpha(times[-1]), expected, atol=1e-9)
     churned = final_state(heun(ExactScore(PLANE, process), process, x, times, S_churn=9, seed=1))
@@ -141,7 +148,9 @@ def test_heun_follows_any_process_in_its_own_variables(kind):
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_dpm_solver_is_diffusers(receipt):
-    scheduler = schedulers().DPMSolverMultistepScheduler(use_karras_sigmas=True, lower_order_final=False, final_sigmas_type="sigma_min")
+    scheduler = schedulers().DPMSolverMultistepScheduler(
+        use_karras_sigmas=True, lower_order_final=False, final_sigmas_type="sigma_min"
+    )
     scheduler.set_timesteps(12)
     sigmas = [float(s) for s in scheduler.sigmas]
     process = TableProcess(np.array([1.0]))
@@ -178,7 +187,7 @@ def test_dpm_solver_is_its_formula(kind, receipt):
     times = [*time_grid(process, 7, spacing="log_snr"), 0.0]
     run = list(dpm_solver_pp_2m(ExactScore(PLANE, process), process, x, times))
     before, h_before = None, None
-    for i, (t, s) in enumerate(zip(times, times[1:], strict=False)):
+    for i, (t, s) in enumerate(pairwise(times)):
         (a, sig), (b, low) = oracle.SCALES[kind](t), oracle.SCALES[kind](s) if s else (1.0, 0.0)
         guess = PLANE.denoise(x, alpha=a, sigma=sig)
         if s == 0:
@@ -187,7 +196,9 @@ def test_dpm_solver_is_its_formula(kind, receipt):
             h = math.log(b / low) - math.log(a / sig)
             mixed = guess if before is None else guess + (guess - before) / (2 * h_before / h)
             x, before, h_before = low / sig * x + b * (1 - math.exp(-h)) * mixed, guess, h
-        receipt(dpm_solver_pp_2m, "state", run[i + 1].x, x, reference="arXiv:2211.01095 algorithm 2 by hand", tolerance=1e-8)
+        receipt(
+            dpm_solver_pp_2m, "state", run[i + 1].x, x, reference="arXiv:2211.01095 algorithm 2 by hand", tolerance=1e-8
+        )
 
 
 @pytest.mark.parametrize("eta", [0.3, 1.0])

@@ -72,13 +72,24 @@ def test_volumes_follow_the_divergence(receipt):
     mixture = gaussian_mixture(*oracle.tensors(ONE))
     score, x = ExactScore(mixture, VP()), oracle.points(2, 3, spread=1.0)
     found = integrate_flow(score, VP(), x, t_from=0.01, t_to=0.9, rtol=1e-10, atol=1e-10, divergence=score.divergence)
-    det = [np.linalg.det(np.array(ONE[2][0]) * a * a + s * s * np.eye(2)) for a, s in map(oracle.SCALES["VP"], (0.01, 0.9))]
+    det = [
+        np.linalg.det(np.array(ONE[2][0]) * a * a + s * s * np.eye(2)) for a, s in map(oracle.SCALES["VP"], (0.01, 0.9))
+    ]
     expected = np.full(3, 0.5 * math.log(det[1] / det[0]))
-    receipt(integrate_flow, "divergence_integral", found.divergence_integral, expected, reference="closed form", tolerance=1e-7)
+    receipt(
+        integrate_flow,
+        "divergence_integral",
+        found.divergence_integral,
+        expected,
+        reference="closed form",
+        tolerance=1e-7,
+    )
     probes = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]]).double()
     probed = integrate_flow(score, VP(), x, t_from=0.01, t_to=0.9, rtol=1e-8, atol=1e-8, probes=probes)
     assert torch.allclose(probed.x, found.x, atol=1e-6)
-    assert float((probed.divergence_integral[0] + probed.divergence_integral[1]) / 2) == pytest.approx(expected[0], abs=1e-6)
+    assert float((probed.divergence_integral[0] + probed.divergence_integral[1]) / 2) == pytest.approx(
+        expected[0], abs=1e-6
+    )
     assert integrate_flow(score, VP(), x, t_from=0.01, t_to=0.9).divergence_integral.abs().max() == 0
 
 
@@ -133,7 +144,14 @@ def test_velocity_is_drift_and_half_the_score(receipt):
         a, g2 = oracle.rates(kind, 0.4)
         slope = oracle.autograd_score(*oracle.tensors(oracle.PLANE), x, *oracle.SCALES[kind](0.4))
         got = flow_velocity(ExactScore(mixture, process), process, x, 0.4)
-        receipt(flow_velocity, "velocity", got, a * x - 0.5 * g2 * slope, reference="automatic differentiation", tolerance=1e-8)
+        receipt(
+            flow_velocity,
+            "velocity",
+            got,
+            a * x - 0.5 * g2 * slope,
+            reference="automatic differentiation",
+            tolerance=1e-8,
+        )
 
 
 def test_far_tails_and_points_keep_their_quantile():
@@ -148,7 +166,9 @@ def test_far_tails_and_points_keep_their_quantile():
     equal = gaussian_mixture([0.5, 0.5], [[1.0, 1.0], [1.0, 1.0]], 0.25)
     one = gaussian_mixture([1.0], [[1.0, 1.0]], 0.25)
     x = oracle.points(2, 3)
-    assert torch.allclose(line_flow(equal, VP(), x, t_from=1.0, t_to=0.1), gaussian_flow(one, VP(), x, t_from=1.0, t_to=0.1))
+    assert torch.allclose(
+        line_flow(equal, VP(), x, t_from=1.0, t_to=0.1), gaussian_flow(one, VP(), x, t_from=1.0, t_to=0.1)
+    )
 
 
 def test_probed_divergence_is_a_quadratic_form(receipt):
@@ -156,7 +176,14 @@ def test_probed_divergence_is_a_quadratic_form(receipt):
     v = oracle.points(2, 4, seed=9)
     score, value = probed_divergence(ExactScore(mixture, EDM()), x, 0.5, v)
     jacobian = oracle.autograd_hessian(*oracle.tensors(oracle.PLANE), x, 1.0, 0.5)
-    receipt(probed_divergence, "probed", value, torch.einsum("ni,nij,nj->n", v, jacobian, v), reference="automatic differentiation", tolerance=1e-8)
+    receipt(
+        probed_divergence,
+        "probed",
+        value,
+        torch.einsum("ni,nij,nj->n", v, jacobian, v),
+        reference="automatic differentiation",
+        tolerance=1e-8,
+    )
     assert torch.allclose(score, mixture.score(x, sigma=0.5))
     assert not score.requires_grad
 

@@ -26,7 +26,12 @@ def test_forward_steps_add_up_to_the_marginal(process, receipt):
         before = step.x
         receipt(forward_process, "scale", scale, process.alpha(step.t), reference="closed form", tolerance=1e-12)
         receipt(
-            forward_process, "variance", variance, process.sigma(step.t) ** 2, reference="closed form", tolerance=1e-12 * max(1.0, variance)
+            forward_process,
+            "variance",
+            variance,
+            process.sigma(step.t) ** 2,
+            reference="closed form",
+            tolerance=1e-12 * max(1.0, variance),
         )
         assert torch.equal(step.x, step.mean) == (step.std == 0)
 
@@ -38,7 +43,9 @@ def test_forward_noise_is_normal_and_its_own():
     many = trajectory(forward_process(VP(), x0, [0.0, 0.5, 1.0], seed=5))
     few = trajectory(forward_process(VP(), x0[:7], [0.0, 0.5, 1.0], seed=5))
     assert torch.equal(few, many[:, :7])
-    assert np.corrcoef(many[1, :, 0], (many[2] - VP().alpha(1.0) / VP().alpha(0.5) * many[1])[:, 0])[0, 1] == pytest.approx(0, abs=0.03)
+    assert np.corrcoef(many[1, :, 0], (many[2] - VP().alpha(1.0) / VP().alpha(0.5) * many[1])[:, 0])[
+        0, 1
+    ] == pytest.approx(0, abs=0.03)
 
 
 @pytest.mark.parametrize("process", [VP(), SubVP(), VE(), EDM()])

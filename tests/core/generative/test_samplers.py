@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def updates(steps):
     """(A, c, q) of every step, read off two particles: each step is x ← A·x + c + √q·z on Gaussian data."""
     steps = list(steps)
     found = []
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         (a, b), (p, q) = before.x[:, 0].tolist(), after.mean[:, 0].tolist()
         slope = (q - p) / (b - a)
         found.append((slope, p - slope * a, after.std**2))
@@ -47,7 +48,10 @@ def test_euler_maruyama_is_its_recursion(kind, lam, receipt):
     variance = 2500.0 if kind == "VE" else 6400.0 if kind == "EDM" else 1.0
     reference = "recursion of mean and variance"
     for quantity, a, b in zip(
-        ("mean", "variance"), oracle.linear_recursion(got, 0.0, variance), oracle.linear_recursion(expected, 0.0, variance), strict=True
+        ("mean", "variance"),
+        oracle.linear_recursion(got, 0.0, variance),
+        oracle.linear_recursion(expected, 0.0, variance),
+        strict=True,
     ):
         receipt(euler_maruyama, quantity, a, b, reference=reference, tolerance=1e-7 * max(1.0, abs(b)))
     assert np.allclose(got[:20], expected[:20], rtol=1e-6, atol=1e-9)
@@ -70,7 +74,10 @@ def test_discrete_samplers_are_their_recursions(kind, rule, receipt):
     expected = list(oracle.discrete_updates(kind, MU, LAM, 200, process.eps, rule))
     variance = 2500.0 if kind == "VE" else 1.0
     for quantity, a, b in zip(
-        ("mean", "variance"), oracle.linear_recursion(got, 0.0, variance), oracle.linear_recursion(expected, 0.0, variance), strict=True
+        ("mean", "variance"),
+        oracle.linear_recursion(got, 0.0, variance),
+        oracle.linear_recursion(expected, 0.0, variance),
+        strict=True,
     ):
         receipt(sampler, quantity, a, b, reference="recursion of mean and variance", tolerance=1e-8)
     assert np.allclose(got[:100], expected[:100], rtol=1e-6, atol=1e-9)
@@ -87,7 +94,15 @@ def test_predictor_and_corrector_are_their_recursions(kind, order, receipt):
     predictor = "euler_maruyama" if kind == "sub-VP" else "ancestral"
     steps = list(
         predictor_corrector(
-            ExactScore(ONE, process), process, start_pair(), n, seed=seed, predictor=predictor, corrector_steps=2, snr=snr, order=order
+            ExactScore(ONE, process),
+            process,
+            start_pair(),
+            n,
+            seed=seed,
+            predictor=predictor,
+            corrector_steps=2,
+            snr=snr,
+            order=order,
         )
     )
     times = time_grid(process, n, spacing="song")
@@ -103,7 +118,12 @@ def test_predictor_and_corrector_are_their_recursions(kind, order, receipt):
         for (a, c, q), stream in moves:
             x = a * x + c + math.sqrt(q) * particle_normals(seed, stream, x.shape)
         receipt(
-            predictor_corrector, "state", steps[i + 1].x, x, reference="recursion by hand", tolerance=1e-6 * float(x.abs().max().clamp(min=1))
+            predictor_corrector,
+            "state",
+            steps[i + 1].x,
+            x,
+            reference="recursion by hand",
+            tolerance=1e-6 * float(x.abs().max().clamp(min=1)),
         )
         assert steps[i + 1].evaluations == 3 * (i + 1)
         assert (steps[i + 1].mean is None) == (order == "predictor_first")
@@ -146,7 +166,8 @@ def test_a_path_never_depends_on_its_batch_mates(n, seed, name):
 def test_with_the_references_norms_it_does():
     start = prior_sampling(VE(), (20, 2), seed=0)
     runs = [
-        final_state(predictor_corrector(ExactScore(PLANE, VE()), VE(), x, 8, seed=0, norm_rule="batch")) for x in (start, start[:5])
+        final_state(predictor_corrector(ExactScore(PLANE, VE()), VE(), x, 8, seed=0, norm_rule="batch"))
+        for x in (start, start[:5])
     ]
     assert not torch.allclose(runs[0][:5], runs[1], atol=1e-3)
 
@@ -161,7 +182,7 @@ def test_states_are_counted_and_never_change(name):
         copies.append((step.x.clone(), None if step.mean is None else step.mean.clone()))
     assert [step.index for step in steps] == list(range(len(steps)))
     assert len(steps) == {"reverse_diffusion": 26, "corrector": 26, "corrector, sample": 9}.get(name, 13)
-    assert all(a.t > b.t for a, b in zip(steps, steps[1:], strict=False))
+    assert all(a.t > b.t for a, b in pairwise(steps))
     assert torch.equal(start, kept)
     for step, (x, mean) in zip(steps, copies, strict=True):
         assert torch.equal(step.x, x)

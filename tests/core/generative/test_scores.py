@@ -26,7 +26,14 @@ def test_the_exact_score_is_the_mixtures_under_the_process(process, kind, receip
     receipt(ExactScore.__call__, "score", score(x, t), expected, reference="automatic differentiation", tolerance=1e-9)
     hessian = oracle.autograd_hessian(*oracle.tensors(oracle.PLANE), x, *oracle.SCALES[kind](t))
     trace = hessian.diagonal(dim1=-2, dim2=-1).sum(-1)
-    receipt(ExactScore.divergence, "divergence", score.divergence(x, t), trace, reference="automatic differentiation", tolerance=1e-7)
+    receipt(
+        ExactScore.divergence,
+        "divergence",
+        score.divergence(x, t),
+        trace,
+        reference="automatic differentiation",
+        tolerance=1e-7,
+    )
     times = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).double()
     many = score(x, times)
     for i in range(6):
@@ -48,7 +55,10 @@ def test_errors_have_the_size_that_they_say():
     for kind in ("scaled", "shifted", "rippled", "late"):
         assert torch.equal(inject_error(exact, VP(), kind=kind, size=0)(x, t), exact(x, t))
         times = torch.full((50,), t).double()
-        assert torch.allclose(inject_error(exact, VP(), kind=kind, size=0.1)(x, times), inject_error(exact, VP(), kind=kind, size=0.1)(x, t))
+        assert torch.allclose(
+            inject_error(exact, VP(), kind=kind, size=0.1)(x, times),
+            inject_error(exact, VP(), kind=kind, size=0.1)(x, t),
+        )
 
 
 def test_girsanovs_bound_of_a_constant_error_is_an_integral(receipt):
@@ -57,7 +67,11 @@ def test_girsanovs_bound_of_a_constant_error_is_an_integral(receipt):
 
     flawed = inject_error(ExactScore(MIXTURE, VP()), VP(), kind="shifted", size=0.1)
     expected = integrate.quad(
-        lambda t: 0.5 * oracle.rates("VP", t)[1] * (0.1 / oracle.SCALES["VP"](t)[1]) ** 2, 1e-3, 1, epsabs=1e-12, limit=500
+        lambda t: 0.5 * oracle.rates("VP", t)[1] * (0.1 / oracle.SCALES["VP"](t)[1]) ** 2,
+        1e-3,
+        1,
+        epsabs=1e-12,
+        limit=500,
     )[0]
     found = path_error(flawed, MIXTURE, points=3, nodes=4000, seed=0)
     receipt(path_error, "kl_bound", found.kl_bound, expected, reference="SciPy's quadrature", tolerance=1e-5)
@@ -75,14 +89,24 @@ def test_noise_denoiser_and_score_are_one(process, receipt):
         alpha, sigma = process.alpha(t), process.sigma(t)
         denoised = MIXTURE.denoise(x, alpha=alpha, sigma=sigma)
         receipt(
-            tweedie, "denoised", tweedie(x, exact(x, t), alpha=alpha, sigma=sigma), denoised, reference="closed form", tolerance=1e-10
+            tweedie,
+            "denoised",
+            tweedie(x, exact(x, t), alpha=alpha, sigma=sigma),
+            denoised,
+            reference="closed form",
+            tolerance=1e-10,
         )
         by_noise = score_of_noise(lambda x, t: -process.sigma(t) * exact(x, t), process)
         assert torch.allclose(by_noise(x, t), exact(x, t))
         by_denoiser = score_of_denoiser(lambda x, level: MIXTURE.denoise(x, sigma=level), process)
         assert torch.allclose(by_denoiser(x, t), exact(x, t), atol=1e-9)
     assert torch.allclose(
-        tweedie(x, exact(x, 0.2), alpha=torch.full((5,), process.alpha(0.2)).double(), sigma=torch.full((5,), process.sigma(0.2)).double()),
+        tweedie(
+            x,
+            exact(x, 0.2),
+            alpha=torch.full((5,), process.alpha(0.2)).double(),
+            sigma=torch.full((5,), process.sigma(0.2)).double(),
+        ),
         MIXTURE.denoise(x, alpha=process.alpha(0.2), sigma=process.sigma(0.2)),
         atol=1e-10,
     )

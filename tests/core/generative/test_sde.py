@@ -42,7 +42,12 @@ def test_drift_and_diffusion_are_the_papers(kind, receipt):
         receipt(drift, "drift", drift(process, x, t), a * x, reference="arXiv:2011.13456, written out")
         scale = max(1.0, math.sqrt(g2))
         receipt(
-            type(process).diffusion, "diffusion", process.diffusion(t), math.sqrt(g2), reference="arXiv:2011.13456, written out", tolerance=1e-12 * scale
+            type(process).diffusion,
+            "diffusion",
+            process.diffusion(t),
+            math.sqrt(g2),
+            reference="arXiv:2011.13456, written out",
+            tolerance=1e-12 * scale,
         )
 
 

@@ -50,7 +50,14 @@ def test_a_picture_becomes_its_bright_part(receipt):
     mixture = picture_mixture(image, most=200)
     cell = 2 * float(mixture.variances[0, 0].sqrt())
     expected = [(14.5 + 0.5 - 60) * 4.8 / 120, (30 - 9.5 - 0.5) * 4.8 / 120]
-    receipt(picture_mixture, "mean", mixture.mean, expected, reference="centre of the bright square", tolerance=1.5 * float(cell))
+    receipt(
+        picture_mixture,
+        "mean",
+        mixture.mean,
+        expected,
+        reference="centre of the bright square",
+        tolerance=1.5 * float(cell),
+    )
     assert mixture.mean[0] < 0 < mixture.mean[1]
     assert mixture.components <= 200
     dark = picture_mixture(255 - image, most=200, dark=True)
@@ -61,9 +68,13 @@ def test_a_picture_becomes_its_bright_part(receipt):
     bright = np.zeros((8, 8), np.uint8)
     bright[2, 3], bright[5, 6] = 255, 191
     weighed = picture_mixture(bright, most=10)
-    receipt(picture_mixture, "weight", weighed.weights, np.array([127.5, 63.5]) / 191, reference="brightness above half")
+    receipt(
+        picture_mixture, "weight", weighed.weights, np.array([127.5, 63.5]) / 191, reference="brightness above half"
+    )
     side = 4.8 / 8
-    assert np.allclose(weighed.means.numpy(), [[(3.5 - 4) * side, (4 - 2.5) * side], [(6.5 - 4) * side, (4 - 5.5) * side]])
+    assert np.allclose(
+        weighed.means.numpy(), [[(3.5 - 4) * side, (4 - 2.5) * side], [(6.5 - 4) * side, (4 - 5.5) * side]]
+    )
     tall = picture_mixture(np.ascontiguousarray(image[:, :, 0].T), most=200)
     assert tall.means[:, 1].abs().max() <= 2.4
 

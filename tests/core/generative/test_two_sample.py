@@ -49,7 +49,13 @@ def test_statistics_and_chances(receipt):
     for sample in (x[:, 0], x[:, 0] + 0.1, -x[:, 0]):
         found, expected = ks_one_sample(sample, mixture), stats.kstest(sample.numpy(), cdf)
         receipt(ks_one_sample, "statistic", found.statistic, expected.statistic, reference="scipy")
-        receipt(ks_one_sample, "p_value", found.p_value, kolmogorov(math.sqrt(1500) * expected.statistic), reference="Kolmogorov's series")
+        receipt(
+            ks_one_sample,
+            "p_value",
+            found.p_value,
+            kolmogorov(math.sqrt(1500) * expected.statistic),
+            reference="Kolmogorov's series",
+        )
         assert found.at == pytest.approx(expected.statistic_location)
         assert found.above == (expected.statistic_sign == 1)
 
@@ -58,14 +64,27 @@ def test_energy_distance(receipt):
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal(40), rng.standard_normal(30) + 1
     expected = stats.energy_distance(a, b)
-    receipt(energy_distance, "energy", energy_distance(torch.from_numpy(a)[:, None], torch.from_numpy(b)[:, None]), expected, reference="scipy")
+    receipt(
+        energy_distance,
+        "energy",
+        energy_distance(torch.from_numpy(a)[:, None], torch.from_numpy(b)[:, None]),
+        expected,
+        reference="scipy",
+    )
     p, q = rng.standard_normal((12, 3)), rng.standard_normal((9, 3)) + 0.5
 
     def mean(u, v):
         return np.mean([[math.dist(x, y) for y in v] for x in u])
 
     by_hand = math.sqrt(2 * mean(p, q) - mean(p, p) - mean(q, q))
-    receipt(energy_distance, "energy", energy_distance(torch.from_numpy(p), torch.from_numpy(q)), by_hand, reference="all pairs", tolerance=1e-10)
+    receipt(
+        energy_distance,
+        "energy",
+        energy_distance(torch.from_numpy(p), torch.from_numpy(q)),
+        by_hand,
+        reference="all pairs",
+        tolerance=1e-10,
+    )
     assert energy_distance(torch.from_numpy(p), torch.from_numpy(p)) == 0
 
 
