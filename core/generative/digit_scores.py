@@ -109,7 +109,7 @@ def untrained_weights(*, hidden: int, blocks: int, seed: int) -> dict[str, Tenso
     found: dict[str, Tensor] = {}
     shapes = {"in": (hidden, PIXELS + 2 * FREQUENCIES)} | {f"block{i}": (hidden, hidden) for i in range(blocks)}
     for i, (name, shape) in enumerate((shapes | {"out": (PIXELS, hidden)}).items()):
-        normals = particle_normals(seed, (i, 14), shape, dtype=torch.float32)
+        normals = particle_normals(seed, (i, 14), shape).float()
         found[f"{name}.weight"] = normals * (0.0 if name == "out" else 1 / math.sqrt(shape[1]))
         found[f"{name}.bias"] = torch.zeros(shape[0])
     return found
@@ -173,8 +173,8 @@ def denoiser_report(
     for sigma in sigmas:
         sums = [0.0] * 5
         for draw in range(draws):
-            seen = train + sigma * particle_normals(seed, (draw, 15), train.shape, dtype=train.dtype)
-            unseen = test + sigma * particle_normals(seed, (draw, 16), test.shape, dtype=test.dtype)
+            seen = train + sigma * particle_normals(seed, (draw, 15), train.shape).to(train.dtype)
+            unseen = test + sigma * particle_normals(seed, (draw, 16), test.shape).to(test.dtype)
             d, d_best, d_unseen = denoiser(seen, sigma), best(seen, sigma), denoiser(unseen, sigma)
             found = (
                 distance(d, train),

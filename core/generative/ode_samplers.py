@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from core.generative.sampler_steps import SamplerStep, check_start, noised, scales
@@ -182,9 +183,9 @@ def _ddim(
         alpha_t, sigma_t, alpha_s, sigma_s = *scales(process, t), *scales(process, s)
         slope = score(x, t)
         epsilon = -sigma_t * slope
-        clean = (x - sigma_t * epsilon) / alpha_t
+        clean = torch.sub(x, epsilon, alpha=sigma_t) / alpha_t
         std = eta * (sigma_s / sigma_t) * math.sqrt(max(0.0, sigma_t**2 - (alpha_t / alpha_s * sigma_s) ** 2))
-        mean = alpha_s * clean + math.sqrt(sigma_s**2 - std**2) * epsilon
+        mean = torch.add(alpha_s * clean, epsilon, alpha=math.sqrt(sigma_s**2 - std**2))
         x = noised(mean, std, seed, i)
         yield SamplerStep(i + 1, s, x, mean, std, slope, i + 1)
 

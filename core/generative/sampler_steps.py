@@ -148,7 +148,8 @@ def noised(mean: Tensor, std: float, seed: int, stream: int | tuple[int, ...]) -
     if not std:
         return mean
     stream = (stream, 0) if isinstance(stream, int) else stream
-    return mean + std * particle_normals(seed, stream, mean.shape, dtype=mean.dtype, device=mean.device)
+    z = particle_normals(seed, stream, mean.shape, dtype=mean.dtype, device=mean.device)
+    return torch.add(mean, z, alpha=std)
 
 
 def check_start(x: Tensor, times: Sequence[float]) -> None:

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from core.generative.noise import particle_normals
 from core.generative.sampler_steps import SamplerStep, check_start, noised
 from core.generative.scores import Score
-from core.generative.sde import EDM, VE, VP, Process, SubVP
+from core.generative.sde import EDM, VE, VP, Process, SubVP, time_grid
 
 
 def euler_maruyama(
@@ -111,7 +112,7 @@ def reverse_diffusion(score: Score, process: VP | VE, x: Tensor, steps: int, *, 
     >>> print(last.index, last.t)
     100 0.0
     """
-    times = _levels(process, steps)
+    times = time_grid(process, steps, spacing="song")
     _check_discrete(process, steps, "reverse diffusion")
     check_start(x, times)
     return _discrete(score, process, x, times, seed, "reverse_diffusion")
@@ -136,7 +137,7 @@ def ancestral(score: Score, process: VP | VE, x: Tensor, steps: int, *, seed: in
     >>> last.std
     0.0
     """
-    times = _levels(process, steps)
+    times = time_grid(process, steps, spacing="song")
     _check_discrete(process, steps, "ancestral sampling")
     check_start(x, times)
     return _discrete(score, process, x, times, seed, "ancestral")
@@ -160,8 +161,8 @@ def _discrete_update(
     if isinstance(process, VP):
         beta = (process.beta_min + (process.beta_max - process.beta_min) * level / (n - 1)) / n
         if kind == "ancestral":
-            return (x + beta * slope) / math.sqrt(1 - beta), math.sqrt(beta)
-        return (2 - math.sqrt(1 - beta)) * x + beta * slope, math.sqrt(beta)
+            return torch.add(x, slope, alpha=beta) / math.sqrt(1 - beta), math.sqrt(beta)
+        return torch.add((2 - math.sqrt(1 - beta)) * x, slope, alpha=beta), math.sqrt(beta)
     high = _geometric(process, level, n) ** 2
     low = _geometric(process, level - 1, n) ** 2 if level else 0.0
     return x + (high - low) * slope, math.sqrt((high - low) * (low / high if kind == "ancestral" else 1.0))
@@ -221,7 +222,7 @@ def predictor_corrector(
     """
     if predictor not in ("euler_maruyama", "reverse_diffusion", "ancestral", "none"):
         raise ValueError(f"predictor must be euler_maruyama, reverse_diffusion, ancestral or none, got {predictor!r}")
-    times = _levels(process, steps)
+    times = time_grid(process, steps, spacing="song")
     if predictor in ("reverse_diffusion", "ancestral"):
         _check_discrete(process, steps, predictor)
     elif isinstance(process, EDM):
@@ -292,13 +293,6 @@ def _langevin_size(
         lengths = [length.mean().expand(len(z)) for length in lengths]
     size = 2 * alpha * (snr * lengths[0] / lengths[1]) ** 2
     return size.reshape(-1, *[1] * (z.ndim - 1))
-
-
-def _levels(process: Process, steps: int) -> list[float]:
-    """score_sde's times: linspace(T, ε, N), and one more state named 0."""
-    if steps < 2:
-        raise ValueError(f"steps must be at least 2, got {steps}")
-    return [*(process.T + i / (steps - 1) * (process.eps - process.T) for i in range(steps)), 0.0]
 
 
 def _check_discrete(process: Process, steps: int, what: str) -> None:

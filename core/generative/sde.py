@@ -386,9 +386,9 @@ def time_grid(
     if not rho > 0:
         raise ValueError(f"rho must be above 0, got {rho}")
     n = steps - 1 if to_zero or spacing == "song" else steps
-    shares = [i / n for i in range(n + 1)] if n else [0.0]
+    shares = [i / n for i in range(n + 1)]
     if spacing in ("uniform", "song"):
-        times = [process.T + share * (process.eps - process.T) for share in shares]
+        times = [*(process.T + share * (process.eps - process.T) for share in shares[:-1]), process.eps]
     elif spacing in ("karras", "log_snr"):
         high, low = (process.sigma(t) / process.alpha(t) for t in (process.T, process.eps))
         if spacing == "karras":

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tests.bench.table import markdown
 
-MODULES = ("tests.bench.segmentation",)  # each has measure() -> Iterable[Row]
+MODULES = ("tests.bench.diffusion", "tests.bench.segmentation")  # each has measure() -> Iterable[Row]
 
 
 def main(words: Sequence[str]) -> int:

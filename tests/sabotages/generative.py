@@ -22,11 +22,15 @@ EMPIRICAL = "core/generative/empirical.py"
 DIGITS = "core/generative/digit_scores.py"
 
 SABOTAGES = (
+    Sabotage(NOISE, "return (seed, *streams)", "return (seed, *streams, *shape[:1])", "noise knows the batch"),
+    Sabotage(NOISE, "return (seed, *streams)", "return (seed,)", "streams share their numbers"),
+    Sabotage(NOISE, "return (seed, *streams)", "return (seed + sum(streams),)", "seed and stream are added"),
     Sabotage(
-        NOISE, "default_rng((seed, *streams))", "default_rng((seed, *streams, *shape[:1]))", "noise knows the batch"
+        NOISE,
+        "torch.randn(-(-length // 16) * 16, generator=generator)",
+        "torch.randn(length, generator=generator)",
+        "tails of blocks",
     ),
-    Sabotage(NOISE, "default_rng((seed, *streams))", "default_rng((seed,))", "streams share their numbers"),
-    Sabotage(NOISE, "default_rng((seed, *streams))", "default_rng(seed + sum(streams))", "seed and stream are added"),
     Sabotage(NOISE, "< 0.5, -1.0, 1.0)", "< 0.4, -1.0, 1.0)", "lopsided signs"),
     Sabotage(NOISE, "if seed < 0 or any(s < 0 for s in streams):", "if seed < 0:", "negative streams reach NumPy"),
     Sabotage(
@@ -154,14 +158,14 @@ SABOTAGES = (
     ),
     Sabotage(
         SAMPLERS,
-        "return (x + beta * slope) / math.sqrt(1 - beta), math.sqrt(beta)",
-        "return (x + beta * slope) * math.sqrt(1 - beta), math.sqrt(beta)",
+        "return torch.add(x, slope, alpha=beta) / math.sqrt(1 - beta), math.sqrt(beta)",
+        "return torch.add(x, slope, alpha=beta) * math.sqrt(1 - beta), math.sqrt(beta)",
         "ancestral step shrinks",
     ),
     Sabotage(
         SAMPLERS,
-        "return (2 - math.sqrt(1 - beta)) * x + beta * slope, math.sqrt(beta)",
-        "return x / math.sqrt(1 - beta) + beta * slope, math.sqrt(beta)",
+        "torch.add((2 - math.sqrt(1 - beta)) * x, slope",
+        "torch.add(x / math.sqrt(1 - beta), slope",
         "reverse diffusion like ancestral",
     ),
     Sabotage(
@@ -215,7 +219,7 @@ SABOTAGES = (
         "level, alpha, sigma = hat, *scales(process, times[i])",
         "score at the level before the churn",
     ),
-    Sabotage(ODE, "math.sqrt(sigma_s**2 - std**2) * epsilon", "sigma_s * epsilon", "DDIM keeps all predicted noise"),
+    Sabotage(ODE, "alpha=math.sqrt(sigma_s**2 - std**2)", "alpha=sigma_s", "DDIM keeps all predicted noise"),
     Sabotage(ODE, "std = eta * (sigma_s / sigma_t)", "std = eta", "DDIM's noise without the posterior's factor"),
     Sabotage(
         ODE,

@@ -40,7 +40,7 @@ def pictures(tensor):
 def some_weights(hidden=12, blocks=2, seed=0):
     weights = untrained_weights(hidden=hidden, blocks=blocks, seed=seed)
     return weights | {
-        "out.weight": weights["out.weight"] + particle_normals(1, 0, (64, hidden), dtype=torch.float32) / 4,
+        "out.weight": weights["out.weight"] + particle_normals(1, 0, (64, hidden)).float() / 4,
         "block1.bias": torch.full((hidden,), 0.1),
     }
 

@@ -15,7 +15,10 @@ quick = settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 2**40), stream=st.tuples(st.integers(0, 9), st.integers(0, 9)), n=st.integers(1, 40))
 def test_a_row_does_not_know_how_many_follow(seed, stream, n):
     for draw in DRAWS:
-        assert torch.equal(draw(seed, stream, (n, 3)), draw(seed, stream, (n + 37, 3))[:n])
+        for dtype in (torch.float64, torch.float32):
+            few, many = (draw(seed, stream, (rows, 3), dtype=dtype) for rows in (n, n + 37))
+            assert few.dtype == dtype
+            assert torch.equal(few, many[:n])
 
 
 @pytest.mark.parametrize("draw", DRAWS)
@@ -26,6 +29,7 @@ def test_seed_and_stream_matter_and_nothing_else(draw):
         assert not torch.equal(a, other)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     draw(5, 0, (3,))
+    particle_normals(5, 0, (3,), dtype=torch.float32)
     assert torch.equal(before[0], torch.get_rng_state())
     assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
 
@@ -45,6 +49,10 @@ def test_they_are_numpys_own_numbers(receipt):
 def test_they_have_their_distributions():
     assert stats.kstest(particle_normals(0, 0, (20000,)).numpy(), "norm").pvalue > 0.01
     assert stats.kstest(particle_uniforms(0, 0, (20000,)).numpy(), "uniform").pvalue > 0.01
+    single = particle_normals(0, 0, (20001, 2), dtype=torch.float32)
+    assert stats.kstest(single.flatten().numpy(), "norm").pvalue > 0.01
+    assert abs(np.corrcoef(single.numpy().T)[0, 1]) < 0.03
+    assert not torch.equal(single, particle_normals(0, 1, (20001, 2), dtype=torch.float32))
     signs = particle_signs(0, 0, (20000,))
     assert set(signs.tolist()) == {-1.0, 1.0}
     assert abs(float(signs.mean())) < 0.03
@@ -58,8 +66,10 @@ def test_type_shape_and_place():
         assert draw(0, 0, ()).shape == ()
 
 
-@pytest.mark.parametrize(("seed", "stream", "shape"), [(-1, 0, (2,)), (0, (1, -1), (2,)), (0, 0, (2, -1))])
+@pytest.mark.parametrize(
+    ("seed", "stream", "shape"), [(-1, 0, (2,)), (0, (1, -1), (2,)), (0, -3, (2,)), (0, 0, (2, -1))]
+)
 def test_negative_numbers_are_refused(seed, stream, shape):
     for draw in DRAWS:
-        with pytest.raises(ValueError, match=r"negative|from 0"):
+        with pytest.raises(ValueError, match="^(seed and stream must be integers from 0|shape must hold no negative)"):
             draw(seed, stream, shape)
