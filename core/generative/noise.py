@@ -52,8 +52,8 @@ def particle_normals(
         length = math.prod(shape)
         block = torch.randn(-(-length // 16) * 16, generator=generator)
         return block[:length].reshape(tuple(shape)).to(device)
-    normals = np.random.default_rng(_streams(seed, stream, shape)).standard_normal(tuple(shape))
-    return torch.as_tensor(normals, dtype=dtype, device=device)
+    rng = np.random.default_rng(_streams(seed, stream, shape))
+    return torch.as_tensor(rng.standard_normal(tuple(shape)), dtype=dtype, device=device)
 
 
 def particle_uniforms(
@@ -71,8 +71,8 @@ def particle_uniforms(
     >>> torch.equal(particle_uniforms(1, (2, 3), (4,)), particle_uniforms(1, (2, 3), (9,))[:4])
     True
     """
-    uniforms = np.random.default_rng(_streams(seed, stream, shape)).random(tuple(shape))
-    return torch.as_tensor(uniforms, dtype=dtype, device=device)
+    rng = np.random.default_rng(_streams(seed, stream, shape))
+    return torch.as_tensor(rng.random(tuple(shape)), dtype=dtype, device=device)
 
 
 def particle_signs(

@@ -106,14 +106,12 @@ def step_rows() -> Iterator[Row]:
 
             return run
 
+        ddim_scheduler = diffusers.DDIMScheduler(clip_sample=False)
+        ddpm_scheduler = diffusers.DDPMScheduler(clip_sample=False, variance_type="fixed_large")
+        noisy = {"generator": generator}
         pairs = (
-            ("DDIM, η = 0", ours(ddim, VP(), vp, seed=0), diffusers.DDIMScheduler(clip_sample=False), {}),
-            (
-                "DDIM, η = 1",
-                ours(ddim, VP(), vp, seed=0, eta=1.0),
-                diffusers.DDIMScheduler(clip_sample=False),
-                {"eta": 1.0, "generator": generator},
-            ),
+            ("DDIM, η = 0", ours(ddim, VP(), vp, seed=0), ddim_scheduler, {}),
+            ("DDIM, η = 1", ours(ddim, VP(), vp, seed=0, eta=1.0), ddim_scheduler, noisy | {"eta": 1.0}),
             ("Euler", ours(euler, edm, karras), diffusers.EulerDiscreteScheduler(use_karras_sigmas=True), {}),
             ("Heun", ours(heun, edm, karras), diffusers.HeunDiscreteScheduler(use_karras_sigmas=True), {}),
             (
@@ -122,13 +120,9 @@ def step_rows() -> Iterator[Row]:
                 diffusers.DPMSolverMultistepScheduler(use_karras_sigmas=True),
                 {},
             ),
-            (
-                "ancestral (DDPM)",
-                ours(ancestral, VP(), STEPS, seed=0),
-                diffusers.DDPMScheduler(clip_sample=False, variance_type="fixed_large"),
-                {"generator": generator},
-            ),
+            ("ancestral (DDPM)", ours(ancestral, VP(), STEPS, seed=0), ddpm_scheduler, noisy),
         )
+        diffusers.utils.logging.set_verbosity_error()
         for name, run, scheduler, options in pairs:
             peer = f"diffusers {type(scheduler).__name__}"
             yield versus(

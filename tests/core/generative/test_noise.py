@@ -71,5 +71,5 @@ def test_type_shape_and_place():
 )
 def test_negative_numbers_are_refused(seed, stream, shape):
     for draw in DRAWS:
-        with pytest.raises(ValueError, match="^(seed and stream must be integers from 0|shape must hold no negative)"):
+        with pytest.raises(ValueError, match=r"^(seed and stream must be integers from 0|shape must hold no negative)"):
             draw(seed, stream, shape)
