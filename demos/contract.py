@@ -1,6 +1,7 @@
 """The one shape every demo has, and how one becomes a tab, an endpoint and a share link.
 
 `run` computes and `show` draws; neither knows Gradio. Tests, goldens, the endpoint, benchmarks and the interface all call `run`.
+A long one says how far it is, and may publish what it has so far (`kit/jobs`).
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import gradio as gr
 
 from demos.kit import stage
-from demos.kit.controls import ControlError, checked, is_content, nearest_preset, to_query
+from demos.kit.controls import ControlError, checked, is_content, nearest_preset, spec_of, to_query
+from demos.kit.jobs import Stopped, run_job
 from demos.kit.numbers import Number
 from demos.kit.scene import Guess, Scene
 from demos.kit.stage import Payload
@@ -56,9 +58,11 @@ class Demo(Generic[C, R]):
     charts: Mapping[str, Callable[[R, Text], go.Figure]] = field(
         default_factory=dict
     )  # drawn while their section is open
+    picks: tuple[str, ...] = ()  # controls whose value can be chosen on the stage
     drawing: Callable[[str, Mapping[str, Any]], str] | None = (
-        None  # ("box" or "paint", control values) -> the control to fill
+        None  # (one of `draws`, control values) -> control to fill
     )
+    draws: tuple[str, ...] = ("box", "paint")  # what can be made on the stage: box, paint, boxes, cells
 
     @property
     def kind(self) -> type[C]:
@@ -77,8 +81,11 @@ def computed(demo: Demo[Any, Any], controls: Any) -> Any:
 @lru_cache(maxsize=48)
 def rendered(demo: Demo[Any, Any], language: str, preset: str, controls: Any) -> str:
     """The stage's value for these controls. Kept for the views that a class opens together."""
+    return _value(demo, language, preset, controls, computed(demo, controls))
+
+
+def _value(demo: Demo[Any, Any], language: str, preset: str, controls: Any, result: Any) -> str:
     text = demo.text(language)
-    result = computed(demo, controls)
     view = demo.show(result, text)
     notes = tuple(
         n for n in (text.find("presets", preset, "note") if controls == demo.presets.get(preset) else None,) if n
@@ -117,14 +124,20 @@ def attempt(
     """
     try:
         controls = checked(demo.kind, dict(values))
-        value = rendered(demo, language, preset or nearest_preset(controls, dict(demo.presets)), controls)
-        text = demo.text(language)
+        preset = preset or nearest_preset(controls, dict(demo.presets))
         shown = [*opened, *(False for _ in demo.charts)]
-        figures = [
-            draw(computed(demo, controls), text) if on else gr.skip()
-            for on, draw in zip(shown, demo.charts.values(), strict=False)
-        ]
-        return (stage.answer(question, value), *figures)
+
+        def drawn() -> tuple[Any, ...]:
+            value, text = rendered(demo, language, preset, controls), demo.text(language)
+            figures = [
+                draw(computed(demo, controls), text) if on else gr.skip()
+                for on, draw in zip(shown, demo.charts.values(), strict=False)
+            ]
+            return (stage.answer(question, value), *figures)
+
+        return run_job(question, drawn, draw=partial(_value, demo, language, preset, controls))
+    except Stopped:
+        sentence = Text(language)("kit", "stopped")
     except UploadError as error:
         sentence = error_sentence(error.code, error.fields, language)
     except ControlError as error:
@@ -132,7 +145,14 @@ def attempt(
     except Exception:  # a visitor gets one sentence, the log the whole story
         LOG.exception("%s failed", demo.slug)
         sentence = error_sentence("internal", {}, language)
-    return (stage.answer(question, stage.message_only(sentence)), *(gr.skip() for _ in demo.charts))
+    said = stage.message_only(sentence, _choices(demo, values))
+    return (stage.answer(question, said), *(gr.skip() for _ in demo.charts))
+
+
+def _choices(demo: Demo[Any, Any], values: Mapping[str, Any]) -> dict[str, str]:
+    """What stands in the choices, as modes: also when it makes no view yet, the controls that belong to it are shown."""
+    offered = {item.name: spec_of(item).options for item in fields(demo.presets["start"])}
+    return {name: value for name, value in values.items() if isinstance(value, str) and value in offered.get(name, ())}
 
 
 def numbers_as_json(demo: Demo[Any, Any], controls: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from demos.kit.jobs import counted
 from demos.kit.palettes import MAX_CLASSES, MAX_GUESSED, SAME_COLOR, LossyColors, Palette, index_colors
 from demos.kit.upload_errors import Note, UploadError
 from demos.kit.uploads import (
@@ -54,7 +55,7 @@ def load_masks(
     room = max_pixels
     for exact in (True, False):
         lossy = None if exact else lossy_colors([mask for mask in loaded if mask], palette)
-        for k, source in enumerate(sources):
+        for k, source in enumerate(counted(sources, "reading", total=len(sources))):
             if loaded[k] is not None:
                 continue
             with source() as (file, name):

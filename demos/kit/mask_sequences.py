@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import zipfile
@@ -14,6 +15,7 @@ from typing import IO
 
 import numpy as np
 
+from demos.kit.jobs import counted
 from demos.kit.mask_files import Loaded, load_masks, lossy_colors, whole_numbers, with_table
 from demos.kit.masks import resolve
 from demos.kit.palettes import MAX_GUESSED, LossyColors, Palette
@@ -238,7 +240,7 @@ def _load_video(path: FilePath, lossy: LossyColors, max_frames: int) -> _Part:
     moved = pixels = 0
     with open_video(path, as_stored=True) as video:
         name = video.name
-        for rgb, seconds in video:
+        for rgb, seconds in counted(video, "reading", total=video.expected_frames(max_frames, math.inf)):
             if len(loaded) == max_frames or pixels + rgb.shape[0] * rgb.shape[1] > MAX_SEQUENCE_PIXELS:
                 notes.append(Note("frames_capped", {"name": name, "kept": len(loaded)}))
                 break

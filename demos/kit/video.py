@@ -21,6 +21,7 @@ import numpy as np
 from av.error import FFmpegError
 from av.video.reformatter import Colorspace, VideoReformatter
 
+from demos.kit.jobs import counted
 from demos.kit.upload_errors import FilePath, NotAVideo, Note, NoVideoStream, Truncated, UploadError, open_upload
 
 SNIFF_BYTES = 1024
@@ -73,7 +74,7 @@ def read_video(
     with open_video(path, max_side=max_side) as video:
         video.fit(max_bytes // video.expected_frames(max_frames, max_seconds))
         room = max_frames
-        for rgb, seconds in video:
+        for rgb, seconds in counted(video, "reading", total=video.expected_frames(max_frames, max_seconds)):
             if not times:
                 room = max(1, min(max_frames, max_bytes // rgb.nbytes))
                 frames = np.empty((room, *rgb.shape), np.uint8)  # pages that no frame fills are never taken

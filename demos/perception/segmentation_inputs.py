@@ -17,6 +17,7 @@ from core.perception.panoptic_quality import classes_of_ids
 from core.perception.photo_segmentation import grabcut_segments, kmeans_segments, name_segments, watershed_segments
 from core.perception.pixel_codes import MOST_CLASSES
 from demos.kit.drawings import MAX_PIXELS, read_box, read_painting
+from demos.kit.jobs import counted
 from demos.kit.mask_sequences import MaskSequence, read_mask_sequence, read_mask_sequence_pair
 from demos.kit.palettes import Palette, read_palette
 from demos.kit.upload_errors import Note, UploadError, display_name
@@ -248,7 +249,8 @@ def _with_prediction(pairs: Pairs, c: Controls) -> Pairs:
             return pairs
         return replace(pairs, predictions=pairs.targets, notes=(*pairs.notes, Note("prediction_is_truth", {})))
     if c.predictor == "degrade":
-        return replace(pairs, predictions=tuple(_degraded(pairs, frame, c) for frame in pairs.targets))
+        targets = counted(pairs.targets, "degrading", total=len(pairs.targets))
+        return replace(pairs, predictions=tuple(_degraded(pairs, frame, c) for frame in targets))
     if pairs.targets[1:]:
         raise UploadError("one_picture_only")
     if c.predictor == "paint":

@@ -38,6 +38,7 @@ from core.perception.segmentation_metrics import (
 )
 from demos.contract import Demo
 from demos.kit.controls import choice, drawn, files, number, toggle
+from demos.kit.jobs import counted
 from demos.panel import Panel
 from demos.perception.segmentation_inputs import DISTANCE_PIXELS, Pairs, paints_truth, pairs_of, thinned
 from demos.perception.segmentation_metrics_figures import show
@@ -149,7 +150,10 @@ class Result:
         """T × (h, w) uint16 of the pixels that are shown."""
         frames = len(self.steps)
         pairs = zip(self.pairs.predictions, self.pairs.targets, strict=True)
-        return tuple(pixel_codes(thinned(p, frames), thinned(t, frames), **self.labelling) for p, t in pairs)
+        return tuple(
+            pixel_codes(thinned(p, frames), thinned(t, frames), **self.labelling)
+            for p, t in counted(pairs, "drawing", total=frames)
+        )
 
     @cached_property
     def legend(self) -> CodeLegend:
@@ -174,16 +178,15 @@ def run(c: Controls) -> Result:
         "predicted_only": c.predicted_only,
         "excluded_classes": (0,) if c.background == "excluded" else (),
     }
-    steps = tuple(
-        frame_scores(
-            pairs.predictions,
-            pairs.targets,
-            num_classes=pairs.num_classes,
-            ignore_index=pairs.ignore_index,
-            out_of_range="other",
-            **rules,
-        )
+    scored = frame_scores(
+        pairs.predictions,
+        pairs.targets,
+        num_classes=pairs.num_classes,
+        ignore_index=pairs.ignore_index,
+        out_of_range="other",
+        **rules,
     )
+    steps = tuple(counted(scored, "scoring", total=len(pairs.targets)))
     single, small = len(steps) == 1, pairs.targets[0].size <= DISTANCE_PIXELS
     return Result(
         controls=c,

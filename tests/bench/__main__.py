@@ -9,7 +9,13 @@ from collections.abc import Sequence
 
 from tests.bench.table import markdown
 
-MODULES = ("tests.bench.diffusion", "tests.bench.segmentation")  # each has measure() -> Iterable[Row]
+MODULES = (
+    "tests.bench.diffusion",
+    "tests.bench.segmentation",
+    "tests.bench.pooling",
+    "tests.bench.detr",
+    "tests.bench.attention",
+)  # each has measure() -> Iterable[Row]
 
 
 def main(words: Sequence[str]) -> int:

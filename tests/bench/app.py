@@ -21,6 +21,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from demos import GROUPS
+from demos.contract import rendered
 from tests.browser import Watch, open_browser
 from tests.visitors import FIRST_ROOM, Endpoint, percentile, storm
 
@@ -30,7 +32,10 @@ FIRST_INPUT = ".gb-left input, .gb-left button"
 SLIDER = "#segmentation-metrics--shift_x input[type=range]"  # every press gives values that nobody asked for before
 ENDPOINTS: tuple[Endpoint, ...] = (FIRST_ROOM,)  # what thirty people ask at once
 CLIP = f"?tab={FIRST_ROOM.name}&preset=clip"  # a view with many steps
-LOADS, STEPS, CHANGES, STROKES, CLIENTS, CALLS = 3, 100, 20, 12, 30, 3
+TILES = "?tab=flash-attention&preset=start&tokens=40"  # the bench's changes make it a schedule of 16 × 16 tiles
+TOKENS = "#flash-attention--tokens input[type=range]"
+TILES_STAGE = "#flash-attention--stage " + STAGE
+LOADS, STEPS, CHANGES, STROKES, STOPS, CLIENTS, CALLS = 3, 100, 20, 12, 8, 30, 3
 
 # From the key to the painted frame, without the idle wait for the screen's next frame (up to 17 ms).
 STEP_TIMES = """async ([stage, key, times]) => {
@@ -96,10 +101,20 @@ def measure() -> Iterator[Budget]:
             page.goto(url)
             page.wait_for_selector(STAGE)
             yield from _changing(page)
+            page.goto(url + TILES)
+            page.wait_for_selector(TILES_STAGE)
+            yield from _changing(page, TOKENS, "up to 16 × 16 tiles on screen", TILES_STAGE)
+            yield from _stepping(page, watch, "tile", TILES_STAGE)
             page.goto(f"{url}?tab={FIRST_ROOM.name}&preset=background&predictor=paint")
             page.wait_for_selector(STAGE)
             yield from _painting(page)
+            page.goto(f"{url}?tab=detr-matching&preset=start")
+            page.wait_for_selector(f"#detr-matching--stage {STAGE}")
+            yield from _dragging(page)
             yield from _large_masks(browser, url)
+            yield from _long_work(browser, url)
+            yield _largest_view()
+            yield from _large_photo(browser, url)
             for endpoint in ENDPOINTS:
                 seconds = storm(url, endpoint, clients=CLIENTS, calls=CALLS)
                 yield Budget(f"{CLIENTS} people at once, {endpoint.name}: p95", percentile(seconds, 0.95), "s", 3)
@@ -135,33 +150,35 @@ def _first_view(browser: Browser, url: str) -> Iterator[Budget]:
     yield Budget("requests to other hosts", strangers, "", 0)
 
 
-def _stepping(page: Page, watch: Watch) -> Iterator[Budget]:
-    page.evaluate(STEP_TIMES, [STAGE, "Home", 5])
+def _stepping(page: Page, watch: Watch, what: str = "step", stage: str = STAGE) -> Iterator[Budget]:
+    page.evaluate(STEP_TIMES, [stage, "Home", 5])
     before = watch.requests
     seconds: list[float] = []
     for _round in range(STEPS // 5):  # five steps forward, then back to the start: there are as many as the trace has
-        seconds += page.evaluate(STEP_TIMES, [STAGE, "ArrowRight", 5])
-        page.evaluate(STEP_TIMES, [STAGE, "Home", 1])
-    yield Budget("step, key to painted: median", 1000 * median(seconds), "ms", 16)
-    yield Budget("step, key to painted: p95", 1000 * percentile(seconds, 0.95), "ms", 50)
-    yield Budget("requests during the steps", watch.requests - before, "", 0)
+        seconds += page.evaluate(STEP_TIMES, [stage, "ArrowRight", 5])
+        page.evaluate(STEP_TIMES, [stage, "Home", 1])
+    yield Budget(f"{what}, key to painted: median", 1000 * median(seconds), "ms", 16)
+    yield Budget(f"{what}, key to painted: p95", 1000 * percentile(seconds, 0.95), "ms", 50)
+    yield Budget(f"requests during the {what}s", watch.requests - before, "", 0)
 
 
-def _changing(page: Page) -> Iterator[Budget]:
-    slider = page.locator(SLIDER).first
+def _changing(
+    page: Page, control: str = SLIDER, what: str = "control to recomputed picture", stage: str = STAGE
+) -> Iterator[Budget]:
+    slider = page.locator(control).first
     slider.focus()
     seconds: list[float] = []
     for change in range(CHANGES + 3):
-        before = page.locator(STAGE).first.get_attribute("data-ready")
+        before = page.locator(stage).first.get_attribute("data-ready")
         start = time.perf_counter()
         page.keyboard.press("ArrowRight")
         page.wait_for_function(
-            "([stage, old]) => document.querySelector(stage).dataset.ready !== old", arg=[STAGE, before]
+            "([stage, old]) => document.querySelector(stage).dataset.ready !== old", arg=[stage, before]
         )
         if change >= 3:  # the first ones warm up
             seconds.append(time.perf_counter() - start)
-    yield Budget("control to recomputed picture: median", 1000 * median(seconds), "ms", 300)
-    yield Budget("control to recomputed picture: p95", 1000 * percentile(seconds, 0.95), "ms", 300)
+    yield Budget(f"{what}: median", 1000 * median(seconds), "ms", 300)
+    yield Budget(f"{what}: p95", 1000 * percentile(seconds, 0.95), "ms", 300)
 
 
 def _painting(page: Page) -> Iterator[Budget]:
@@ -183,6 +200,30 @@ def _painting(page: Page) -> Iterator[Budget]:
             seconds.append(float(page.locator(STAGE).first.get_attribute("data-repaint") or "nan"))
     yield Budget("brush stroke to repainted picture: median", median(seconds), "ms", 300)
     yield Budget("brush stroke to repainted picture: p95", percentile(seconds, 0.95), "ms", 300)
+
+
+def _dragging(page: Page) -> Iterator[Budget]:
+    """From a move of a held box to the picture with its new pairs and numbers."""
+    stage, seconds = page.locator(f"#detr-matching--stage {STAGE}"), []
+    for drag in range(STROKES + 2):
+        while (box := stage.locator("[data-box=t0]").bounding_box()) is None:
+            page.wait_for_timeout(20)  # it is being drawn anew
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        for k in range(1, 4):
+            before = stage.get_attribute("data-ready")
+            page.mouse.move(x + (-1) ** drag * 7 * k, y + 2 * k)
+            page.wait_for_function(
+                "([stage, old]) => document.querySelector(stage).dataset.ready !== old",
+                arg=[f"#detr-matching--stage {STAGE}", before],
+            )
+            if drag >= 2:
+                seconds.append(float(stage.get_attribute("data-repaint") or "nan"))
+        page.mouse.up()
+        page.wait_for_timeout(400)
+    yield Budget("dragged box to new pairs: median", median(seconds), "ms", 300)
+    yield Budget("dragged box to new pairs: p95", percentile(seconds, 0.95), "ms", 300)
 
 
 def _large_masks(browser: Browser, url: str) -> Iterator[Budget]:
@@ -212,6 +253,93 @@ def _large_masks(browser: Browser, url: str) -> Iterator[Budget]:
             seconds.append(time.perf_counter() - start)
             page.close()
     yield Budget("12-megapixel pair, upload to picture: median", median(seconds), "s", 1)
+
+
+# Two times of a stage in ms: from the last change of a control to the first sign that it is being computed, and from the click
+# on Stop until the stage waits no more.
+WATCH_WAITING = """stage => {
+  const root = document.querySelector(stage), tab = root.closest('.gb-tab')
+  let changed = 0, stopped = 0
+  tab.addEventListener('input', () => { changed = performance.now(); window.signed = window.freed = null }, true)
+  root.addEventListener('click', event => { if (event.target.matches('.gb-stop')) stopped = performance.now() }, true)
+  new MutationObserver(() => {
+    const shown = Math.max(...getComputedStyle(root, '::before').animationDelay.split(',').map(parseFloat)) * 1000
+    if (root.hasAttribute('aria-busy')) window.signed ??= performance.now() - changed + shown
+    else if (stopped) { window.freed = performance.now() - stopped; stopped = 0 }
+  }).observe(root, {attributes: true})
+}"""
+
+
+def _long_work(browser: Browser, url: str) -> Iterator[Budget]:
+    """Fifty full-HD masks are degraded and scored anew, and stopped on the way."""
+    blocks = np.kron(np.random.default_rng(0).integers(0, 19, (27, 48), dtype=np.uint8), np.ones((40, 40), np.uint8))
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    signs, freed = [], []
+    with TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{frame:02}.png" for frame in range(50)]
+        for frame, file in enumerate(files):
+            Image.fromarray(np.roll(blocks, frame, axis=1)).save(file)
+        page.goto(url)
+        page.wait_for_selector(STAGE)
+        page.locator(f"#{FIRST_ROOM.name}--source input[value=files]").check()
+        page.locator(f"#{FIRST_ROOM.name}--truth_files input[type=file]").set_input_files(files)
+        page.locator(".gb-stop").first.click()
+        page.wait_for_function("!document.querySelector('.gb-stage[aria-busy]')")
+        page.evaluate(WATCH_WAITING, STAGE)
+        for _ in range(STOPS):
+            page.locator(SLIDER).first.focus()
+            page.keyboard.press("ArrowRight")
+            page.locator(".gb-stop").first.click()
+            page.wait_for_function("window.freed !== null")
+            signs.append(page.evaluate("window.signed"))
+            freed.append(page.evaluate("window.freed"))
+    page.close()
+    yield Budget("long work, change to first sign of progress: p95", percentile(signs, 0.95), "ms", 100)
+    yield Budget("long work, stop to a free stage: p95", percentile(freed, 0.95), "ms", 500)
+
+
+def _largest_view() -> Budget:
+    """The largest stage value of all presets of all demos, deflated (in base64 it travels a third larger)."""
+    sizes = {
+        f"{demo.slug}, {name}": len(rendered(demo, "en", name, controls)) * 3 // 4
+        for group in GROUPS.values()
+        for demo in group
+        for name, controls in demo.presets.items()
+    }
+    largest = max(sizes, key=lambda name: sizes[name])
+    return Budget(f"largest trace view ({largest})", sizes[largest] / 1000, "kB", 300)
+
+
+def _large_photo(browser: Browser, url: str) -> Iterator[Budget]:
+    """A 12-megapixel photo is loaded already: from a move of the size's slider to the picture with its numbers."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    stage = "#spp--stage .gb-stage"
+    loaded = f"([old]) => (document.querySelector('{stage}').dataset.ready ?? '') !== old"
+    seconds: list[float] = []
+    with TemporaryDirectory() as folder:
+        photo = Path(folder) / "photo.jpg"
+        Image.fromarray(np.kron(noise, np.ones((10, 10, 1), np.uint8))).save(photo)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{url}?tab=spp&preset=start")
+        page.wait_for_selector(f"{stage}[data-ready]")
+        page.locator("#spp--source input[value=photo]").check()
+        page.wait_for_selector(f"{stage} .gb-alert:not([hidden])")
+        before = page.locator(stage).get_attribute("data-ready") or ""
+        page.locator("#spp--photo input[type=file]").set_input_files(photo)
+        page.wait_for_function(loaded, arg=[before])
+        slider = page.locator("#spp--width input[type=range]").first
+        slider.focus()
+        for change in range(CHANGES + 3):
+            page.wait_for_timeout(100)
+            before = page.locator(stage).get_attribute("data-ready") or ""
+            start = time.perf_counter()
+            page.keyboard.press("ArrowRight")
+            page.wait_for_function(loaded, arg=[before])
+            if change >= 3:  # the first ones warm up
+                seconds.append(time.perf_counter() - start)
+        page.close()
+    yield Budget("slider with a 12-megapixel photo loaded: median", 1000 * median(seconds), "ms", 300)
+    yield Budget("slider with a 12-megapixel photo loaded: p95", 1000 * percentile(seconds, 0.95), "ms", 300)
 
 
 @contextmanager
