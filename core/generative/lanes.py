@@ -205,6 +205,12 @@ class PathBundle:
     returned: Tensor  # (d,) the flow's end, encoded again: the noise point, but for the solver's error
 
     @property
+    def spread(self) -> Tensor:
+        """(S + 1,) root mean square distance of the bundle's paths from their mean, at each time."""
+        apart = self.bundle - self.bundle.mean(1, keepdim=True)
+        return apart.square().sum(-1).mean(-1).sqrt()
+
+    @property
     def return_error(self) -> float:
         """Distance between the noise point and where encoding its sample leads."""
         return float((self.returned - self.flow[0]).square().sum().sqrt())

@@ -13,6 +13,7 @@ FLOW = "core/generative/probability_flow.py"
 LIKELIHOOD = "core/generative/likelihood.py"
 TWO = "core/generative/two_sample.py"
 LANES = "core/generative/lanes.py"
+PLANE = "core/generative/plane.py"
 CONVERGENCE = "core/generative/convergence.py"
 SHAPES = "core/generative/shapes.py"
 LANGEVIN = "core/generative/langevin.py"
@@ -502,4 +503,17 @@ SABOTAGES = (
     ),
     Sabotage(DIGITS, "among.fill_diagonal_(math.inf)", "among.fill_diagonal_(0.0)", "a digit is its own neighbour"),
     Sabotage(DIGITS, "typical / 4).double()", "typical).double()", "near is copied"),
+    Sabotage(LANES, "self.bundle.mean(1, keepdim=True)", "self.bundle.mean(0, keepdim=True)", "spread over time"),
+    Sabotage(PLANE, "return 1 / math.hypot(", "return math.hypot(", "the view is enlarged"),
+    Sabotage(PLANE, "torch.meshgrid(centres, -centres", "torch.meshgrid(centres, centres", "y points down"),
+    Sabotage(PLANE, "alpha=c * process.alpha(t), sigma=c", "alpha=process.alpha(t), sigma=c", "data are not shrunk"),
+    Sabotage(PLANE, "/ (2 * math.pi) % 1.0", "/ (2 * math.pi) + 0.5", "sectors begin on the left"),
+    Sabotage(PLANE, "apart = mixture.means - mixture.mean", "apart = mixture.means", "sectors around the origin"),
+    Sabotage(PLANE, "torch.bincount(groups[ends],", "torch.bincount(ends,", "components are counted, not groups"),
+    Sabotage(
+        PLANE, "(lanes.origin, lanes.reverse_end,", "(lanes.reverse_end, lanes.reverse_end,", "forward is reverse"
+    ),
+    Sabotage(PLANE, "lane[i] @ u * c", "lane[i] @ u", "histograms are not shrunk"),
+    Sabotage(PLANE, "/ (width * len(at))", "/ (width * len(inside))", "what is outside is not counted"),
+    Sabotage(PLANE, "f.diff() / width", "f.diff()", "exact heights are probabilities"),
 )

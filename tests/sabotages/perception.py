@@ -1497,7 +1497,9 @@ SABOTAGES = (
     Sabotage(SEEN, "/ 255 - np.array(MEAN", "- np.array(MEAN", "bytes are not scaled to 0…1"),
     Sabotage(SEEN, "max(1, round(longest * low / high))", "round(longest * low / high)", "a line of pixels vanishes"),
     Sabotage(SEEN, "values.transpose(2, 0, 1)", "values.transpose(2, 1, 0)", "the picture lies on its side"),
-    Sabotage(SEEN, "/ np.array(DEVIATION, np.float32)", "* np.array(DEVIATION, np.float32)", "multiplied by the deviation"),
+    Sabotage(
+        SEEN, "/ np.array(DEVIATION, np.float32)", "* np.array(DEVIATION, np.float32)", "multiplied by the deviation"
+    ),
     Sabotage(LOOKS, "values.mean(axis=0)", "values.sum(axis=0)", "heads are added up"),
     Sabotage(LOOKS, "values.shape[2] != size[0] * size[1]", "False", "wrong sizes are reshaped"),
 )

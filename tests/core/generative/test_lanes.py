@@ -24,6 +24,14 @@ PLANE = gaussian_mixture(*oracle.tensors(oracle.PLANE))
 PROCESSES = {"VP": VP(), "sub-VP": SubVP(), "VE": VE(), "EDM": EDM()}
 
 
+def oracle_mean(mean, process):
+    return process.alpha(1.0) * np.array(mean)
+
+
+def oracle_cov(covariance, process):
+    return process.alpha(1.0) ** 2 * np.array(covariance) + process.sigma(1.0) ** 2 * np.eye(2)
+
+
 @pytest.mark.parametrize("kind", PROCESSES)
 def test_all_lanes_have_the_exact_marginals_though_no_path_is_shared(kind, receipt):
     process = PROCESSES[kind]
@@ -73,7 +81,7 @@ def test_critical_values_are_kolmogorovs(receipt):
     assert found.worst == int(found.between.argmax())
 
 
-def test_particles_keep_their_identity_and_their_paths():
+def test_particles_keep_their_identity_and_their_paths(receipt):
     many, few = (three_lanes(PLANE, VP(), particles=n, steps=20, seed=2) for n in (40, 6))
     for name in ("forward", "reverse", "flow"):
         assert torch.allclose(getattr(few, name), getattr(many, name)[:, :6], atol=1e-10)
@@ -85,8 +93,9 @@ def test_particles_keep_their_identity_and_their_paths():
     assert (many.forward[-1] - x0).norm(dim=-1).max() < 0.3
     assert many.steps == 20
     expected = [(many.reverse[i] - many.flow[i]).norm(dim=-1).mean() for i in range(21)]
-    assert torch.allclose(many.path_distance, torch.stack(expected))
-    assert many.same_end == pytest.approx(float((many.reverse_end == many.flow_end).double().mean()))
+    receipt(three_lanes, "path_distance", many.path_distance, torch.stack(expected), reference="by hand")
+    same = sum(a == b for a, b in zip(many.reverse_end.tolist(), many.flow_end.tolist(), strict=True))
+    receipt(three_lanes, "same_end", many.same_end, same / 40, reference="counting")
 
 
 def test_without_noise_the_reverse_lane_is_the_flow(receipt):
@@ -110,6 +119,16 @@ def test_one_noise_point_has_one_flow_path_and_a_bundle(receipt):
     assert (found.bundle[0] == found.flow[0]).all()
     receipt(path_bundle, "returned", found.returned, found.flow[0], reference="the noise point", tolerance=1e-4)
     assert found.return_error < 1e-4
+    distance = math.dist(found.returned.tolist(), [0.4, -0.2])
+    receipt(path_bundle, "return_error", found.return_error, distance, reference="by hand")
+    spread = np.sqrt(found.bundle.numpy().var(axis=1).sum(-1))
+    receipt(path_bundle, "spread", found.spread, spread, reference="numpy")
+    law = found.law.weights[0]
+    exact = [
+        w * stats.multivariate_normal(oracle_mean(m, VP()), oracle_cov(c, VP())).pdf([0.4, -0.2])
+        for w, m, c in zip(*oracle.PLANE, strict=True)
+    ]
+    receipt(path_bundle, "law", law, np.array(exact) / sum(exact), reference="Bayes' rule", tolerance=1e-9)
     shares = np.bincount(end_component(PLANE, VP(), found.bundle[-1], 1e-3).numpy(), minlength=3) / 3000
     receipt(path_bundle, "shares", found.shares, shares, reference="counting")
     assert torch.allclose(found.shares, found.law.weights[0], atol=0.05)
