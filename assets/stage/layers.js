@@ -339,8 +339,10 @@ function drawVector(layer, step, map, unit, links, linked = [], edge) {
 class ChartPane {
   constructor(pane, stage) {
     this.pane = pane; this.stage = stage;
-    this.box = { x: 54, y: 10, w: 530, h: 170 };
-    this.svg = sv('svg', { viewBox: '0 0 600 220', class: 'gb-chart', role: 'img', 'aria-label': pane.title });
+    /* beside others a chart is narrow: its letters keep their size */
+    const [W, H] = pane.row ? [380, 200] : [600, 220];
+    this.size = [W, H]; this.box = { x: 54, y: 10, w: W - 70, h: H - 50 };
+    this.svg = sv('svg', { viewBox: `0 0 ${W} ${H}`, class: 'gb-chart', role: 'img', 'aria-label': pane.title });
     this.root = el('figure', { class: 'gb-pane', data: { pane: pane.key } }, el('figcaption', { text: pane.title }), this.svg,
       el('div', { class: 'gb-legend' }, ...pane.layers.flatMap(l => (l.names || []).map((name, i) => el('span', { class: 'gb-key' }, el('i', { class: 'gb-swatch', style: `background:${colorOf(l.colors[i % l.colors.length])}` }), name)))));
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
@@ -355,7 +357,7 @@ class ChartPane {
     const ticks = ([lo, hi]) => { const span = hi - lo || 1, raw = span / 5, p = 10 ** Math.floor(Math.log10(raw)), s = [1, 2, 5, 10].find(k => k * p >= raw) * p, out = []; for (let v = Math.ceil(lo / s - 1e-9) * s; v <= hi + 1e-9 * span; v += s) out.push(+v.toFixed(10)); return out; };
     for (const t of ticks(axes.x)) { const [x] = map(t, 0); parts.push(sv('line', { x1: x, x2: x, y1: b.y, y2: b.y + b.h, class: 'gb-tick' }), sv('text', { x, y: b.y + b.h + 14, 'text-anchor': 'middle', class: 'gb-small', text: String(t) })); }
     for (const t of ticks(axes.y)) { const [, y] = map(0, t); parts.push(sv('line', { x1: b.x, x2: b.x + b.w, y1: y, y2: y, class: 'gb-tick' }), sv('text', { x: b.x - 6, y: y + 4, 'text-anchor': 'end', class: 'gb-small', text: String(t) })); }
-    parts.push(sv('text', { x: b.x + b.w / 2, y: 214, 'text-anchor': 'middle', class: 'gb-small', text: axes.x_label }));
+    parts.push(sv('text', { x: b.x + b.w / 2, y: this.size[1] - 6, 'text-anchor': 'middle', class: 'gb-small', text: axes.x_label }));
     parts.push(sv('text', { x: 12, y: b.y + b.h / 2, 'text-anchor': 'middle', class: 'gb-small', transform: `rotate(-90 12 ${b.y + b.h / 2})`, text: axes.y_label }));
     for (const layer of this.pane.layers) parts.push(...drawVector(layer, this.stage.step, map, 1, this.stage.links));
     if (axes.cursor) parts.push(this.cursor = sv('line', { y1: b.y, y2: b.y + b.h, class: 'gb-cursor' }));

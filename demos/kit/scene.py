@@ -449,6 +449,7 @@ class Scene:
     )  # link -> (T,) id that each step lights; −1: none
     picks: tuple[Pick, ...] = ()
     marks: tuple[Mark, ...] = ()
+    lead: Literal["main", "wide"] = "main"  # what stands first: the numbers' row, or what runs across the whole stage
 
 
 # -- helpers ------------------------------------------------------------

@@ -29,8 +29,10 @@ def scene() -> Scene:
         panes=(
             Pane("dots", "dots", (field, map_, swarm), 400, 400),
             Pane("chart", "chart", (lines,), axes=Axes((0, 1), (0, 1))),
+            Pane("small", "small", (lines,), axes=Axes((0, 1), (0, 1)), place="wide", row="pair"),
         ),
         steps=2,
+        lead="wide",
         pointed=("dot",),
     )
 
@@ -95,3 +97,12 @@ def test_lines_may_change_with_every_step(page: Page) -> None:
     assert line.get_attribute("d") == "M54.00 10.00L584.00 180.00"
     assert line.get_attribute("stroke-width") == "1"
     assert line.get_attribute("stroke-dasharray")
+
+
+def test_what_leads_stands_first_and_a_chart_beside_others_is_narrow(page: Page) -> None:
+    tops = [page.locator(f"[data-pane={key}]").bounding_box() for key in ("small", "dots")]
+    assert tops[0]
+    assert tops[1]
+    assert tops[0]["y"] < tops[1]["y"]
+    boxes = [page.locator(f"[data-pane={key}] svg").get_attribute("viewBox") for key in ("small", "chart")]
+    assert boxes == ["0 0 380 200", "0 0 600 220"]
