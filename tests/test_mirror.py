@@ -27,6 +27,7 @@ TESTED_AS = {
     "demos/systems/flash_attention_tables_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
     "demos/systems/flash_attention_tray_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
     "demos/perception/detr_matching_tables_figures.py": "tests/demos/perception/test_detr_matching_figures.py",
+    "demos/generative/diffusion_tables_figures.py": "tests/demos/generative/test_diffusion_trajectories_figures.py",
     "demos/kit/upload_errors.py": "tests/demos/kit/test_uploads.py",
     "demos/kit/mask_files.py": "tests/demos/kit/test_masks.py",
     "demos/kit/palettes.py": "tests/demos/kit/test_masks.py",

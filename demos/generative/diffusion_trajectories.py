@@ -1,0 +1,195 @@
+"""Tab: forward SDE, reverse SDE and probability flow on one time axis. Different paths, the same distribution."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from demos.contract import Demo
+from demos.generative.diffusion_inputs import REACH, SHAPES, Source, process_of, source_of
+from demos.generative.diffusion_numbers import numbers_of
+from demos.generative.diffusion_script import script_of
+from demos.generative.diffusion_tables_figures import guesses_of
+from demos.generative.diffusion_trajectories_figures import show
+from demos.kit.controls import choice, files, marks, number, toggle
+from demos.kit.numbers import Number
+from demos.panel import Panel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from core.generative.lanes import Lanes, MarginalAgreement, PathBundle
+    from core.generative.plane import GroupShares, LaneHistograms
+    from core.generative.scores import Score
+    from core.generative.sde import Process
+
+PLACES = 41  # a noise point is one of PLACES × PLACES places of the plane
+CELLS = 56  # of the density behind the particles, along a side
+BINS = 36
+
+
+@dataclass(frozen=True)
+class Controls:
+    lens: str = choice("lanes", ("lanes", "point"))
+    source: str = choice("two_modes", (*SHAPES, "modes", "rocket", "photo"))
+    photo: tuple[str, ...] = files(suffixes=(".png", ".jpg", ".jpeg", ".webp"))
+    dark: bool = toggle(False)
+    process: str = choice("vp", ("vp", "subvp", "ve"))
+    stochasticity: float = number(1.0, 0.0, 2.0, 0.1)
+    steps: int = number(50, 5, 100)
+    particles: int = number(400, 20, 400, 20)
+    angle: int = number(30, 0, 175, 5)
+    point: int = number(17 * PLACES + 22, 0, PLACES * PLACES - 1, slider=False)
+    paths: int = number(16, 1, 60)
+    error_kind: str = choice("none", ("none", "scaled", "shifted", "rippled", "late"))
+    error_size: float = number(0.3, 0.0, 1.0, 0.05)
+    seed: int = number(5, 0, 9999, slider=False)
+    modes: str = marks()
+
+
+@dataclass(frozen=True)
+class Result:
+    """Three lanes, how well their marginals agree, and the bundle of one noise point."""
+
+    controls: Controls
+    source: Source
+    process: Process
+    groups: Tensor  # (K,) group of each component
+    lanes: Lanes
+    agreement: MarginalAgreement
+    histograms: LaneHistograms
+    shares: GroupShares
+    density: Tensor  # (S + 1, cells, cells) exact, in the view's coordinates
+    scales: tuple[float, ...]  # (S + 1,) of the view
+    bundle: PathBundle | None = None  # of one noise point
+
+    @property
+    def grouped(self) -> bool:
+        """Whether several components share a group."""
+        return self.shares.groups < self.source.mixture.components
+
+    @cached_property
+    def numbers(self) -> tuple[tuple[Number, ...], ...]:
+        return numbers_of(self)
+
+
+def run(c: Controls) -> Result:
+    """Everything the tab shows, computed by `core`.
+
+    Raises:
+        UploadError: what was uploaded or arranged cannot be used; one sentence says why.
+    """
+    import torch
+
+    from core.generative.lanes import marginal_agreement, path_bundle, three_lanes
+    from core.generative.plane import component_groups, group_shares, lane_histograms, view_density, view_scale
+
+    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+    source, process = source_of(c), process_of(c)
+    mixture, direction = source.mixture, direction_of(c)
+    common: dict[str, Any] = {
+        "steps": c.steps,
+        "seed": c.seed,
+        "stochasticity": c.stochasticity,
+        "score": score_of(c, source, process),
+    }
+    lanes = three_lanes(mixture, process, particles=c.particles, **common)
+    groups = component_groups(mixture)
+    times = [float(t) for t in lanes.times]
+    bundle = None
+    if c.lens == "point":
+        bundle = path_bundle(mixture, process, noise_point(c, process), paths=c.paths, **common)
+    return Result(
+        c,
+        source,
+        process,
+        groups,
+        lanes,
+        marginal_agreement(lanes, mixture, process, direction=direction),
+        lane_histograms(lanes, mixture, process, direction=direction, bins=BINS, reach=REACH),
+        group_shares(mixture, lanes, groups),
+        view_density(mixture, process, times, reach=REACH, cells=CELLS),
+        tuple(view_scale(process, t) for t in times),
+        bundle,
+    )
+
+
+def score_of(c: Controls, source: Source, process: Process) -> Score | None:
+    """The exact score, or one with an error put in."""
+    from core.generative.scores import ExactScore, inject_error
+
+    if c.error_kind == "none" or not c.error_size:
+        return None
+    exact = ExactScore(source.mixture, process)
+    return inject_error(exact, process, kind=c.error_kind, size=c.error_size)  # type: ignore[arg-type]
+
+
+def direction_of(c: Controls) -> list[float]:
+    return [math.cos(math.radians(c.angle)), math.sin(math.radians(c.angle))]
+
+
+def noise_point(c: Controls, process: Process) -> list[float]:
+    """x_T of the chosen place: the view's coordinates, back to the process' own."""
+    from core.generative.plane import view_scale
+
+    row, column = divmod(c.point, PLACES)
+    place = ((column + 0.5) / PLACES * 2 - 1) * REACH, (1 - (row + 0.5) / PLACES * 2) * REACH
+    return [v / view_scale(process, process.T) for v in place]
+
+
+def build(panel: Panel) -> None:
+    """Left: what is diffused, and how. Under More: particles, noise and ways to break the score."""
+    with panel.left:
+        panel.control("lens")
+        panel.control("source")
+        with panel.when("source", "photo"):
+            panel.control("photo")
+        with panel.when("source", "photo", "rocket"):
+            panel.control("dark")
+        panel.control("process")
+        panel.control("stochasticity")
+        panel.control("steps")
+        with panel.more("score"):
+            panel.control("error_kind")
+            with panel.when("error", "yes"):
+                panel.control("error_size")
+        with panel.more():
+            panel.control("particles")
+            panel.control("angle")
+            with panel.when("lens", "point"):
+                panel.control("paths")
+                panel.control("point")
+            panel.control("seed")
+        panel.control("modes")
+
+
+DEMO = Demo(
+    slug="diffusion-trajectories",
+    sources=(
+        "Song, Sohl-Dickstein, Kingma, Kumar, Ermon, Poole 2021, *Score-based generative modeling through stochastic"
+        " differential equations*, arXiv:2011.13456; yang-song/score_sde_pytorch",
+        "Anderson 1982, *Reverse-time diffusion equation models*, Stochastic Processes and their Applications 12(3)",
+        "Karras, Aittala, Aila, Laine 2022, *Elucidating the design space of diffusion-based generative models*,"
+        " arXiv:2206.00364; NVlabs/edm",
+        "Zhang, Chen 2022, *Fast sampling of diffusion models with exponential integrator*, arXiv:2204.13902 (λ between SDE"
+        " and ODE)",
+        "Kolmogorov 1933; Smirnov 1948 (two-sample statistic); SciPy ks_2samp, kstest",
+    ),
+    presets={
+        "start": Controls(),
+        "point": Controls(lens="point"),
+        "picture": Controls(source="rocket", process="ve", steps=60, angle=90),
+        "flawed": Controls(error_kind="rippled"),
+    },
+    run=run,
+    numbers=lambda result: result.numbers,
+    show=show,
+    build=build,
+    script=script_of,
+    guesses=guesses_of,
+    picks=("point",),
+    drawing=lambda kind, _: "modes",
+    draws=("boxes",),
+)
