@@ -227,6 +227,8 @@ def predictor_corrector(
         _check_discrete(process, steps, predictor)
     elif isinstance(process, EDM):
         raise TypeError(f"a predictor–corrector sampler needs VP, sub-VP or VE, got {process.name}")
+    if corrector_steps > 0:
+        _check_betas(process, steps)
     check_start(x, times)
     if corrector_steps < 0 or not 0 <= snr < math.inf:
         raise ValueError(f"corrector_steps and snr must not be negative, got {corrector_steps} and {snr}")
@@ -298,7 +300,11 @@ def _langevin_size(
 def _check_discrete(process: Process, steps: int, what: str) -> None:
     if not isinstance(process, (VP, VE)):
         raise TypeError(f"{what} needs a process with discrete levels, VP or VE, got {process.name}")
-    if isinstance(process, VP) and process.beta_max >= steps:
+    _check_betas(process, steps)
+
+
+def _check_betas(process: Process, steps: int) -> None:
+    if isinstance(process, (VP, SubVP)) and process.beta_max >= steps:
         raise ValueError(
             f"{steps} steps are too few: β_i = beta_max/steps must stay below 1, got {process.beta_max / steps:.3g}"
         )

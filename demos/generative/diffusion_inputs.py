@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from core.generative.mixtures import GaussianMixture
+    from core.generative.scores import Score
     from core.generative.sde import Process
     from demos.generative.diffusion_trajectories import Controls
 
@@ -110,6 +112,20 @@ def process_of(c: Controls) -> Process:
     from core.generative.sde import VE, VP, SubVP
 
     return {"vp": VP(), "subvp": SubVP(), "ve": VE()}[c.process]
+
+
+def score_of(c: Controls, source: Source, process: Process) -> Score | None:
+    """The exact score, or one with an error put in."""
+    from core.generative.scores import ExactScore, inject_error
+
+    if c.error_kind == "none" or not c.error_size:
+        return None
+    exact = ExactScore(source.mixture, process)
+    return inject_error(exact, process, kind=c.error_kind, size=c.error_size)  # type: ignore[arg-type]
+
+
+def direction_of(c: Controls) -> list[float]:
+    return [math.cos(math.radians(c.angle)), math.sin(math.radians(c.angle))]
 
 
 # Uploads are stored under their content's hash and never change: reading one twice is waste.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from demos.generative.diffusion_likelihood import script_lines as likelihood_lines
+from demos.generative.diffusion_samplers import script_lines as samplers_lines
+
 if TYPE_CHECKING:
     from demos.generative.diffusion_trajectories import Controls
 
@@ -12,8 +15,8 @@ PROCESSES = {"vp": "VP", "subvp": "SubVP", "ve": "VE"}
 
 def script_of(c: Controls) -> str:
     """Runs from the repository's root and prints one line of JSON. An upload is called photo.png."""
-    from demos.generative.diffusion_inputs import process_of
-    from demos.generative.diffusion_trajectories import direction_of, noise_point
+    from demos.generative.diffusion_inputs import direction_of, process_of
+    from demos.generative.diffusion_trajectories import noise_point
 
     process = PROCESSES[c.process]
     imports = {
@@ -22,10 +25,17 @@ def script_of(c: Controls) -> str:
     }
     body = _mixture(c, imports)
     body += [f"process = {process}()", "score = None"]
-    if c.error_kind != "none" and c.error_size:
+    if c.error_kind != "none" and c.error_size and c.lens != "likelihood":
         imports.add("from core.generative.scores import ExactScore, inject_error")
         body[-1] = "score = ExactScore(mixture, process)"
         body.append(f"score = inject_error(score, process, kind={c.error_kind!r}, size={c.error_size})")
+    if c.lens in ("samplers", "likelihood"):
+        imports = {line for line in imports if "core.generative.lanes" not in line}
+        lines = samplers_lines if c.lens == "samplers" else likelihood_lines
+        body += lines(c, imports)
+        if c.lens == "likelihood" and c.process == "ve":
+            body.append('numbers["alpha"] = process.alpha(1.0)')
+        return _script(imports, body)
     body += [
         f"options = dict(steps={c.steps}, seed={c.seed}, stochasticity={c.stochasticity}, score=score)",
         f"lanes = three_lanes(mixture, process, particles={c.particles}, **options)",
@@ -43,6 +53,10 @@ def script_of(c: Controls) -> str:
         body.append('numbers["same_end"] = lanes.same_end')
     if c.process == "ve":
         body.append('numbers["alpha"] = process.alpha(1.0)')
+    return _script(imports, body)
+
+
+def _script(imports: set[str], body: list[str]) -> str:
     head = ["import json", "", "import torch", "", *sorted(imports), "", "torch.set_num_threads(1)"]
     return "\n".join([*head, *body, "print(json.dumps(numbers))"]) + "\n"
 

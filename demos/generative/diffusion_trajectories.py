@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from demos.contract import Demo
-from demos.generative.diffusion_inputs import REACH, SHAPES, Source, process_of, source_of
+from demos.contract import Demo, View
+from demos.generative.diffusion_inputs import REACH, SHAPES, Source, direction_of, process_of, score_of, source_of
+from demos.generative.diffusion_likelihood import LikelihoodResult, run_likelihood
+from demos.generative.diffusion_likelihood_figures import show_likelihood
 from demos.generative.diffusion_numbers import numbers_of
+from demos.generative.diffusion_samplers import SamplerResult, run_samplers
+from demos.generative.diffusion_samplers_figures import show_samplers
 from demos.generative.diffusion_script import script_of
 from demos.generative.diffusion_tables_figures import guesses_of
-from demos.generative.diffusion_trajectories_figures import show
+from demos.generative.diffusion_trajectories_figures import show_lanes
 from demos.kit.controls import choice, files, marks, number, toggle
 from demos.kit.numbers import Number
+from demos.kit.text import Text
 from demos.panel import Panel
 
 if TYPE_CHECKING:
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
 
     from core.generative.lanes import Lanes, MarginalAgreement, PathBundle
     from core.generative.plane import GroupShares, LaneHistograms
-    from core.generative.scores import Score
     from core.generative.sde import Process
 
 PLACES = 41  # a noise point is one of PLACES × PLACES places of the plane
@@ -32,7 +35,7 @@ BINS = 36
 
 @dataclass(frozen=True)
 class Controls:
-    lens: str = choice("lanes", ("lanes", "point"))
+    lens: str = choice("lanes", ("lanes", "point", "samplers", "likelihood"))
     source: str = choice("two_modes", (*SHAPES, "modes", "rocket", "photo"))
     photo: tuple[str, ...] = files(suffixes=(".png", ".jpg", ".jpeg", ".webp"))
     dark: bool = toggle(False)
@@ -45,6 +48,12 @@ class Controls:
     paths: int = number(16, 1, 60)
     error_kind: str = choice("none", ("none", "scaled", "shifted", "rippled", "late"))
     error_size: float = number(0.3, 0.0, 1.0, 0.05)
+    eta: float = number(0.0, 0.0, 1.0, 0.1)
+    sample: int = number(1, 1, 5)
+    divergence: str = choice("exact", ("exact", "estimated"))
+    probe: str = choice("rademacher", ("rademacher", "gaussian"))
+    probes: int = number(8, 1, 32)
+    tolerance: str = choice("1e-5", ("1e-3", "1e-5", "1e-8"))
     seed: int = number(5, 0, 9999, slider=False)
     modes: str = marks()
 
@@ -75,18 +84,24 @@ class Result:
         return numbers_of(self)
 
 
-def run(c: Controls) -> Result:
-    """Everything the tab shows, computed by `core`.
+def run(c: Controls) -> Any:
+    """Everything the opened lens shows, computed by `core`.
 
     Raises:
         UploadError: what was uploaded or arranged cannot be used; one sentence says why.
     """
     import torch
 
+    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+    lenses: dict[str, Any] = {"samplers": run_samplers, "likelihood": run_likelihood}
+    return lenses.get(c.lens, run_lanes)(c)
+
+
+def run_lanes(c: Controls) -> Result:
+    """Three lanes, and the bundle of one noise point if it is asked for."""
     from core.generative.lanes import marginal_agreement, path_bundle, three_lanes
     from core.generative.plane import component_groups, group_shares, lane_histograms, view_density, view_scale
 
-    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
     source, process = source_of(c), process_of(c)
     mixture, direction = source.mixture, direction_of(c)
     common: dict[str, Any] = {
@@ -116,20 +131,6 @@ def run(c: Controls) -> Result:
     )
 
 
-def score_of(c: Controls, source: Source, process: Process) -> Score | None:
-    """The exact score, or one with an error put in."""
-    from core.generative.scores import ExactScore, inject_error
-
-    if c.error_kind == "none" or not c.error_size:
-        return None
-    exact = ExactScore(source.mixture, process)
-    return inject_error(exact, process, kind=c.error_kind, size=c.error_size)  # type: ignore[arg-type]
-
-
-def direction_of(c: Controls) -> list[float]:
-    return [math.cos(math.radians(c.angle)), math.sin(math.radians(c.angle))]
-
-
 def noise_point(c: Controls, process: Process) -> list[float]:
     """x_T of the chosen place: the view's coordinates, back to the process' own."""
     from core.generative.plane import view_scale
@@ -137,6 +138,14 @@ def noise_point(c: Controls, process: Process) -> list[float]:
     row, column = divmod(c.point, PLACES)
     place = ((column + 0.5) / PLACES * 2 - 1) * REACH, (1 - (row + 0.5) / PLACES * 2) * REACH
     return [v / view_scale(process, process.T) for v in place]
+
+
+def show(result: Any, text: Text) -> View:
+    if isinstance(result, SamplerResult):
+        return show_samplers(result, text)
+    if isinstance(result, LikelihoodResult):
+        return show_likelihood(result, text)
+    return show_lanes(result, text)
 
 
 def build(panel: Panel) -> None:
@@ -149,18 +158,29 @@ def build(panel: Panel) -> None:
         with panel.when("source", "photo", "rocket"):
             panel.control("dark")
         panel.control("process")
-        panel.control("stochasticity")
+        with panel.when("lens", "lanes", "point"):
+            panel.control("stochasticity")
+        with panel.when("lens", "samplers"):
+            panel.control("eta")
+        with panel.when("lens", "likelihood"):
+            panel.control("sample")
+            panel.control("divergence")
         panel.control("steps")
-        with panel.more("score"):
+        with panel.when("error", "yes", "no"), panel.more("score"):
             panel.control("error_kind")
             with panel.when("error", "yes"):
                 panel.control("error_size")
         with panel.more():
-            panel.control("particles")
-            panel.control("angle")
+            with panel.when("lens", "lanes", "point", "samplers"):
+                panel.control("particles")
+                panel.control("angle")
             with panel.when("lens", "point"):
                 panel.control("paths")
                 panel.control("point")
+            with panel.when("lens", "likelihood"):
+                panel.control("probe")
+                panel.control("probes")
+                panel.control("tolerance")
             panel.control("seed")
         panel.control("modes")
 
@@ -175,12 +195,18 @@ DEMO = Demo(
         " arXiv:2206.00364; NVlabs/edm",
         "Zhang, Chen 2022, *Fast sampling of diffusion models with exponential integrator*, arXiv:2204.13902 (λ between SDE"
         " and ODE)",
+        "Ho, Jain, Abbeel 2020, arXiv:2006.11239 (ancestral sampling); Song, Meng, Ermon 2020, arXiv:2010.02502 (DDIM);"
+        " Lu et al. 2022, arXiv:2211.01095 (DPM-Solver++)",
+        "Chen et al. 2018, *Neural ordinary differential equations*, arXiv:1806.07366; Skilling 1989, Hutchinson 1990"
+        " (estimate of a trace)",
         "Kolmogorov 1933; Smirnov 1948 (two-sample statistic); SciPy ks_2samp, kstest",
     ),
     presets={
         "start": Controls(),
         "point": Controls(lens="point"),
         "picture": Controls(source="rocket", process="ve", steps=60, angle=90),
+        "samplers": Controls(lens="samplers", source="three_modes", steps=24, angle=0),
+        "likelihood": Controls(lens="likelihood", source="moons", divergence="estimated", seed=3),
         "flawed": Controls(error_kind="rippled"),
     },
     run=run,

@@ -8,6 +8,7 @@ import numpy as np
 
 from demos.contract import View as DemoView
 from demos.generative.diffusion_inputs import REACH, SPREADS, WEIGHTS
+from demos.generative.diffusion_plane_figures import GROUPS, SIDE, density_layer, group_names, legend_layer, pixels
 from demos.generative.diffusion_tables_figures import bundle_pane, gaps_pane, shares_pane
 from demos.kit.numbers import format_value
 from demos.kit.scene import (
@@ -25,22 +26,18 @@ from demos.kit.scene import (
     View,
 )
 from demos.kit.text import Text
-from demos.kit.theme import CATEGORIES, ROLES, rgb
+from demos.kit.theme import CATEGORIES, ROLES
 from demos.kit.upload_errors import error_sentence
 
 if TYPE_CHECKING:
     from demos.generative.diffusion_trajectories import Result
 
-SIDE = 1000  # units along a side of the plane
-SHADES = 24  # of the density
-INK = "#6C7A89"
-GROUPS = (CATEGORIES[0], CATEGORIES[1], CATEGORIES[2], CATEGORIES[3], CATEGORIES[7])  # where a particle belongs
 LANES = {"forward": ROLES["forward"], "reverse": CATEGORIES[6], "flow": CATEGORIES[5]}  # which lane is meant
 FOLLOWED = 2  # particles that leave a trail
 MOST_PIXELS = 0.28  # screen pixels of a unit: three planes and the numbers on one screen
 
 
-def show(result: Result, text: Text) -> DemoView:
+def show_lanes(result: Result, text: Text) -> DemoView:
     c = result.controls
     panes = _point_panes(result, text) if result.bundle is not None else _lane_panes(result, text)
     below = [shares_pane(result, text)]
@@ -67,48 +64,21 @@ def _first_step(result: Result) -> int:
 
 
 def placed(result: Result, lane: Any) -> np.ndarray:
-    """(S + 1, N, 2) positions in the process' coordinates to units of the pane."""
-    scales = np.array(result.scales)[:, None, None]
-    x = lane.double().numpy() * scales / REACH
-    x = np.stack([x[..., 0] + 1, 1 - x[..., 1]], -1) * (SIDE / 2)
-    return np.clip(np.rint(x), -SIDE, 2 * SIDE).astype(np.int16)
-
-
-def _density(result: Result, text: Text) -> Labels:
-    """The exact p_t, each time on its own scale."""
-    sheets = np.sqrt(result.density.numpy() / result.density.amax((1, 2)).clamp(min=1e-300).numpy()[:, None, None])
-    codes = np.rint(sheets * (SHADES - 1)).astype(np.uint8)
-    ramp = np.array([[*rgb(INK), round(200 * k / (SHADES - 1))] for k in range(SHADES)], np.uint8)
-    view = View("density", text("plane", "density"), ramp, legend=((text("plane", "density"), INK, 0),))
-    return Labels("density", text("plane", "density"), codes, (view,), opacity=1.0, smooth=True)
-
-
-def _group_names(result: Result, text: Text) -> tuple[str, ...]:
-    if result.grouped:
-        return tuple(text(f"sector_{g}") for g in range(result.shares.groups))
-    return tuple(
-        text("plane", "mode", k=str(g + 1), weight=f"{float(w):.2f}") for g, w in enumerate(result.shares.weight)
-    )
-
-
-def _legend(result: Result, text: Text) -> View:
-    """Names the dots' colours; it colours nothing itself."""
-    names = _group_names(result, text)
-    colors = np.zeros((1, 4), np.uint8)
-    return View("groups", "", colors, legend=tuple((name, GROUPS[g], 0) for g, name in enumerate(names)))
+    """(S + 1, N, 2) positions of a lane in units of the pane."""
+    return pixels(lane, result.scales)
 
 
 def _lane_panes(result: Result, text: Text) -> list[Pane]:
-    lanes, density = result.lanes, _density(result, text)
+    lanes, density = result.lanes, density_layer(result.density.numpy(), text)
     groups = result.groups.numpy()
     own = {"forward": groups[lanes.origin], "reverse": groups[lanes.flow_end], "flow": groups[lanes.flow_end]}
-    names = _group_names(result, text)
+    names = group_names(result.source.mixture, result.groups, text)
     reverse_end, flow_end = (groups[end] for end in (lanes.reverse_end, lanes.flow_end))
     hints = tuple(
         text("plane", "hint", k=str(i), flow=names[f], reverse=names[r])
         for i, (f, r) in enumerate(zip(flow_end, reverse_end, strict=True))
     )
-    legend = Labels("groups", text("plane", "dots"), np.zeros((1, 1), np.uint8), (_legend(result, text),), opacity=1.0)
+    legend = legend_layer(result.source.mixture, result.groups, text)
     panes: list[Pane] = []
     for name in ("forward", "reverse", "flow"):
         xy = placed(result, getattr(lanes, name))
@@ -212,8 +182,8 @@ def _point_panes(result: Result, text: Text) -> list[Pane]:
     places = np.arange(PLACES * PLACES, dtype=np.uint16).reshape(PLACES, PLACES)
     nothing = View("none", text("noise_point", k=""), np.zeros((PLACES * PLACES, 4), np.uint8))
     layers: list[Layer] = [
-        _density(result, text),
-        Labels("groups", text("plane", "ends"), np.zeros((1, 1), np.uint8), (_legend(result, text),), opacity=1.0),
+        density_layer(result.density.numpy(), text),
+        legend_layer(result.source.mixture, result.groups, text),
         Labels("places", "", places, (nothing,), pick="point"),
         Paths(
             "bundle",

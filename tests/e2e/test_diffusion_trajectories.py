@@ -16,8 +16,9 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from demos.contract import numbers_as_json
+from demos.generative.diffusion_plane_figures import SIDE
 from demos.generative.diffusion_trajectories import DEMO, PLACES, Controls, run
-from demos.generative.diffusion_trajectories_figures import SIDE, placed
+from demos.generative.diffusion_trajectories_figures import placed
 from tests.e2e.stage_page import WAIT, expect_numbers, open_preset, recomputing, shown, stage_of, wait_ready
 
 SLUG = DEMO.slug

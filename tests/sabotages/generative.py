@@ -14,6 +14,7 @@ LIKELIHOOD = "core/generative/likelihood.py"
 TWO = "core/generative/two_sample.py"
 LANES = "core/generative/lanes.py"
 PLANE = "core/generative/plane.py"
+RACE = "core/generative/sampler_race.py"
 CONVERGENCE = "core/generative/convergence.py"
 SHAPES = "core/generative/shapes.py"
 LANGEVIN = "core/generative/langevin.py"
@@ -516,4 +517,18 @@ SABOTAGES = (
     Sabotage(PLANE, "lane[i] @ u * c", "lane[i] @ u", "histograms are not shrunk"),
     Sabotage(PLANE, "/ (width * len(at))", "/ (width * len(inside))", "what is outside is not counted"),
     Sabotage(PLANE, "f.diff() / width", "f.diff()", "exact heights are probabilities"),
+    Sabotage(RACE, "process.beta_max < steps", "process.beta_max <= steps + 99", "discrete samplers are missing"),
+    Sabotage(RACE, "heun(used, process, x, karras)", "heun(used, process, x, even)", "EDM on even times"),
+    Sabotage(RACE, "exact_reverse(mixture, process, x, even", "euler_maruyama(used, process, x, even", "no exact lane"),
+    Sabotage(RACE, "max(last.t, process.eps)", "process.T", "ends are judged by the noise's law"),
+    Sabotage(RACE, '(name == "ddim" and not eta)', 'name == "ddim"', "DDIM's noise is called an error"),
+    Sabotage(
+        RACE, "(last.x - truth).square().sum(-1).mean().sqrt()", "(last.x - truth).norm(dim=-1).mean()", "mean, not RMS"
+    ),
+    Sabotage(
+        SAMPLERS,
+        "isinstance(process, (VP, SubVP)) and process.beta_max >= steps",
+        "isinstance(process, VP) and process.beta_max >= steps",
+        "sub-VP's corrector steps backwards",
+    ),
 )

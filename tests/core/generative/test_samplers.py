@@ -232,3 +232,16 @@ def test_images_of_any_rank_and_single_precision():
 def test_nonsense_is_refused_at_the_call(call, error, message):
     with pytest.raises(error, match=message):
         call(ExactScore(PLANE, VP()), torch.zeros(2, 2).double())
+
+
+@pytest.mark.parametrize("process", [VP(), SubVP()], ids=lambda p: p.name)
+def test_the_corrector_needs_more_steps_than_the_largest_beta(process):
+    """Else 1 − β_i, and with it the corrector's step, is negative."""
+    one, x = gaussian_mixture([1.0], [[0.0]], 1.0), torch.zeros(2, 1, dtype=torch.float64)
+    score = ExactScore(one, process)
+    options = {"seed": 0, "predictor": "euler_maruyama"}
+    with pytest.raises(ValueError, match="20 steps are too few"):
+        predictor_corrector(score, process, x, 20, **options)
+    for steps, corrections in ((21, 1), (5, 0)):
+        *_, last = predictor_corrector(score, process, x, steps, corrector_steps=corrections, **options)
+        assert torch.isfinite(last.x).all()

@@ -16,7 +16,7 @@ from tests.demos.test_contract import ROOT, agrees, printed_by, whole_view
 SMALL = Controls(particles=40, steps=12)
 
 
-@pytest.mark.parametrize("lens", ["lanes", "point"])
+@pytest.mark.parametrize("lens", ["lanes", "point", "samplers", "likelihood"])
 @pytest.mark.parametrize(
     "changed",
     [
@@ -25,6 +25,7 @@ SMALL = Controls(particles=40, steps=12)
         {"error_kind": "late", "error_size": 0.5, "source": "three_modes"},
         {"source": "modes", "modes": "m0.4.1000.1000.4000.4000", "paths": 5, "point": 77},
         {"source": "rocket", "dark": True},
+        {"divergence": "estimated", "probe": "gaussian", "tolerance": "1e-3", "sample": 4, "eta": 0.5},
     ],
 )
 def test_the_script_carries_every_control(lens: str, changed: dict, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ import pytest
 import torch
 from scipy import stats
 
-from demos.generative.diffusion_inputs import REACH, process_of
-from demos.generative.diffusion_trajectories import DEMO, PLACES, Controls, direction_of, noise_point, run
+from demos.generative.diffusion_inputs import REACH, direction_of, process_of
+from demos.generative.diffusion_trajectories import DEMO, PLACES, Controls, noise_point, run
 from demos.kit.controls import ControlError, checked
 from demos.kit.upload_errors import UploadError
 

@@ -9,8 +9,10 @@ import pytest
 
 from demos.contract import View
 from demos.generative.diffusion_inputs import REACH
+from demos.generative.diffusion_plane_figures import GROUPS, SIDE
 from demos.generative.diffusion_trajectories import DEMO, PLACES, run
-from demos.generative.diffusion_trajectories_figures import GROUPS, SIDE, placed, show
+from demos.generative.diffusion_trajectories_figures import placed
+from demos.generative.diffusion_trajectories_figures import show_lanes as show
 from demos.kit.scene import Labels, Layer, Pane, Paths, Points, Table
 from demos.kit.text import LANGUAGES, Text
 
