@@ -42,7 +42,7 @@ class SamplerResult:
 
     @cached_property
     def numbers(self) -> tuple[tuple[Number, ...], ...]:
-        return (tuple(order_number(curve) for curve in self.curves),)
+        return (tuple(order_number(curve) for curve in self.curves),) * len(self.runs[0].times)
 
 
 def run_samplers(c: Controls) -> SamplerResult:

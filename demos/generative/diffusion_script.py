@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from demos.generative.diffusion_images import script_of_images
 from demos.generative.diffusion_likelihood import script_lines as likelihood_lines
 from demos.generative.diffusion_samplers import script_lines as samplers_lines
 
@@ -18,6 +19,8 @@ def script_of(c: Controls) -> str:
     from demos.generative.diffusion_inputs import direction_of, process_of
     from demos.generative.diffusion_trajectories import noise_point
 
+    if c.lens == "images":
+        return script_of_images(c)
     process = PROCESSES[c.process]
     imports = {
         "from core.generative.lanes import marginal_agreement, path_bundle, three_lanes",

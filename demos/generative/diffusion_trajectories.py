@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from demos.contract import Demo, View
+from demos.generative.diffusion_images import ImageResult, run_images
+from demos.generative.diffusion_images_figures import show_images
 from demos.generative.diffusion_inputs import REACH, SHAPES, Source, direction_of, process_of, score_of, source_of
 from demos.generative.diffusion_likelihood import LikelihoodResult, run_likelihood
 from demos.generative.diffusion_likelihood_figures import show_likelihood
@@ -35,7 +37,7 @@ BINS = 36
 
 @dataclass(frozen=True)
 class Controls:
-    lens: str = choice("lanes", ("lanes", "point", "samplers", "likelihood"))
+    lens: str = choice("lanes", ("lanes", "point", "samplers", "likelihood", "images"))
     source: str = choice("two_modes", (*SHAPES, "modes", "rocket", "photo"))
     photo: tuple[str, ...] = files(suffixes=(".png", ".jpg", ".jpeg", ".webp"))
     dark: bool = toggle(False)
@@ -48,6 +50,9 @@ class Controls:
     paths: int = number(16, 1, 60)
     error_kind: str = choice("none", ("none", "scaled", "shifted", "rippled", "late"))
     error_size: float = number(0.3, 0.0, 1.0, 0.05)
+    album: str = choice("noising", ("noising", "memoriser", "digits"))
+    picture: tuple[str, ...] = files(suffixes=(".png", ".jpg", ".jpeg", ".webp"))
+    crop: int = number(6, 1, 24)
     eta: float = number(0.0, 0.0, 1.0, 0.1)
     sample: int = number(1, 1, 5)
     divergence: str = choice("exact", ("exact", "estimated"))
@@ -93,7 +98,7 @@ def run(c: Controls) -> Any:
     import torch
 
     torch.set_num_threads(1)  # small tensors: more threads only wait for each other
-    lenses: dict[str, Any] = {"samplers": run_samplers, "likelihood": run_likelihood}
+    lenses: dict[str, Any] = {"samplers": run_samplers, "likelihood": run_likelihood, "images": run_images}
     return lenses.get(c.lens, run_lanes)(c)
 
 
@@ -141,10 +146,24 @@ def noise_point(c: Controls, process: Process) -> list[float]:
 
 
 def show(result: Any, text: Text) -> View:
+    """The opened lens; which controls belong to it does not depend on what was computed."""
+    c, view = result.controls, _shown(result, text)
+    free = c.lens == "images" and c.album != "noising"  # these two run EDM's own levels
+    modes = {
+        **view.modes,
+        "process": "no" if free else "yes",
+        "sample": "yes" if c.lens == "likelihood" or free else "no",
+    }
+    return replace(view, modes=modes)
+
+
+def _shown(result: Any, text: Text) -> View:
     if isinstance(result, SamplerResult):
         return show_samplers(result, text)
     if isinstance(result, LikelihoodResult):
         return show_likelihood(result, text)
+    if isinstance(result, ImageResult):
+        return show_images(result, text)
     return show_lanes(result, text)
 
 
@@ -152,20 +171,30 @@ def build(panel: Panel) -> None:
     """Left: what is diffused, and how. Under More: particles, noise and ways to break the score."""
     with panel.left:
         panel.control("lens")
-        panel.control("source")
-        with panel.when("source", "photo"):
-            panel.control("photo")
-        with panel.when("source", "photo", "rocket"):
-            panel.control("dark")
-        panel.control("process")
+        with panel.when("lens", "images"):
+            panel.control("album")
+            with panel.when("album", "noising", "memoriser"):
+                panel.control("picture")
+            with panel.when("album", "noising"):
+                panel.control("crop")
+        with panel.when("lens", "lanes", "point", "samplers", "likelihood"):
+            panel.control("source")
+            with panel.when("source", "photo"):
+                panel.control("photo")
+            with panel.when("source", "photo", "rocket"):
+                panel.control("dark")
+        with panel.when("process", "yes"):
+            panel.control("process")
         with panel.when("lens", "lanes", "point"):
             panel.control("stochasticity")
         with panel.when("lens", "samplers"):
             panel.control("eta")
-        with panel.when("lens", "likelihood"):
+        with panel.when("sample", "yes"):
             panel.control("sample")
+        with panel.when("lens", "likelihood"):
             panel.control("divergence")
-        panel.control("steps")
+        with panel.when("process", "yes"):
+            panel.control("steps")
         with panel.when("error", "yes", "no"), panel.more("score"):
             panel.control("error_kind")
             with panel.when("error", "yes"):
@@ -204,9 +233,9 @@ DEMO = Demo(
     presets={
         "start": Controls(),
         "point": Controls(lens="point"),
-        "picture": Controls(source="rocket", process="ve", steps=60, angle=90),
         "samplers": Controls(lens="samplers", source="three_modes", steps=24, angle=0),
         "likelihood": Controls(lens="likelihood", source="moons", divergence="estimated", seed=3),
+        "memoriser": Controls(lens="images", album="memoriser", seed=1),
         "flawed": Controls(error_kind="rippled"),
     },
     run=run,

@@ -212,6 +212,21 @@ def test_a_picture_of_ones_own_is_diffused_and_bad_ones_are_one_sentence(page: P
     opened(page, "start")
 
 
+def test_every_lens_and_album_is_drawn(page: Page) -> None:
+    opened(page, "memoriser")
+    memoriser = DEMO.presets["memoriser"]
+    for album, key in (("noising", "guess"), ("digits", "nearest")):
+        with recomputing(page, SLUG):
+            control(page, "album").locator(f"input[value={album}]").check()
+        expect(pane(page, key).locator("canvas")).to_be_visible()
+        step = int(stage_of(page, SLUG).get_attribute("data-step") or 0)
+        expect_numbers(page, DEMO, replace(memoriser, album=album), step=step)
+    expect(control(page, "steps")).to_be_hidden()
+    opened(page, "start")
+    expect(control(page, "album")).to_be_hidden()
+    expect(control(page, "steps")).to_be_visible()
+
+
 def test_everything_leaves(page: Page, tmp_path: Path, fresh_page) -> None:
     opened(page, "start")
     files = {}
@@ -265,7 +280,7 @@ def client(app_url: str) -> Client:
 @pytest.mark.parametrize("name", DEMO.presets)
 def test_the_endpoint_returns_what_run_returns(client: Client, name: str) -> None:
     preset = DEMO.presets[name]
-    values = {f: getattr(preset, f) for f in preset.__dataclass_fields__ if f != "photo"}
+    values = {f: getattr(preset, f) for f in preset.__dataclass_fields__ if f not in ("photo", "picture")}
     assert client.predict(**values, api_name=f"/{SLUG}") == numbers_as_json(DEMO, preset)
 
 

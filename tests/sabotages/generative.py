@@ -517,7 +517,12 @@ SABOTAGES = (
     Sabotage(PLANE, "lane[i] @ u * c", "lane[i] @ u", "histograms are not shrunk"),
     Sabotage(PLANE, "/ (width * len(at))", "/ (width * len(inside))", "what is outside is not counted"),
     Sabotage(PLANE, "f.diff() / width", "f.diff()", "exact heights are probabilities"),
-    Sabotage(RACE, "process.beta_max < steps", "process.beta_max <= steps + 99", "discrete samplers are missing"),
+    Sabotage(
+        RACE,
+        "isinstance(process, VP) and process.beta_max < steps",
+        "isinstance(process, VP) and False",
+        "discrete samplers are missing",
+    ),
     Sabotage(RACE, "heun(used, process, x, karras)", "heun(used, process, x, even)", "EDM on even times"),
     Sabotage(RACE, "exact_reverse(mixture, process, x, even", "euler_maruyama(used, process, x, even", "no exact lane"),
     Sabotage(RACE, "max(last.t, process.eps)", "process.T", "ends are judged by the noise's law"),
