@@ -28,6 +28,7 @@ TESTED_AS = {
     "demos/systems/flash_attention_tray_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
     "demos/perception/detr_matching_tables_figures.py": "tests/demos/perception/test_detr_matching_figures.py",
     "demos/generative/diffusion_images_figures.py": "tests/demos/generative/test_diffusion_images.py",
+    "demos/generative/diffusion_line_figures.py": "tests/demos/generative/test_diffusion_line.py",
     "demos/generative/diffusion_samplers_figures.py": "tests/demos/generative/test_diffusion_samplers.py",
     "demos/generative/diffusion_likelihood_figures.py": "tests/demos/generative/test_diffusion_likelihood.py",
     "demos/generative/diffusion_plane_figures.py": "tests/demos/generative/test_diffusion_trajectories_figures.py",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def numbers_of(result: Result) -> tuple[tuple[Number, ...], ...]:
     """What stands beside the picture, one tuple a step."""
     times = [float(t) for t in result.lanes.times]
-    own = _bundle(result) if result.bundle is not None else _lanes(result)
+    own = _bundle(result) if result.bundle is not None else lane_numbers(result)
     return tuple((*scale_numbers(result.process, t), *own[k]) for k, t in enumerate(times))
 
 
@@ -36,7 +36,7 @@ def scale_numbers(process: Process, t: float) -> tuple[Number, Number]:
     )
 
 
-def _agreement(result: Result, k: int) -> tuple[Number, ...]:
+def _agreement(result: Any, k: int) -> tuple[Number, ...]:
     from core.generative.lanes import marginal_agreement
 
     found, n = result.agreement, result.lanes.reverse.shape[1]
@@ -52,7 +52,8 @@ def _agreement(result: Result, k: int) -> tuple[Number, ...]:
     )
 
 
-def _lanes(result: Result) -> list[tuple[Number, ...]]:
+def lane_numbers(result: Any) -> list[tuple[Number, ...]]:
+    """How well two lanes agree at every step, in the plane or on a line."""
     from core.generative.lanes import marginal_agreement, three_lanes
 
     found, lanes = result.agreement, result.lanes

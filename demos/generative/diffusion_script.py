@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from demos.generative.diffusion_images import script_of_images
 from demos.generative.diffusion_likelihood import script_lines as likelihood_lines
+from demos.generative.diffusion_line import script_lines as line_lines
 from demos.generative.diffusion_samplers import script_lines as samplers_lines
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def script_of(c: Controls) -> str:
         f"from core.generative.sde import {process}",
     }
     body = _mixture(c, imports)
+    body.append(f"direction = {direction_of(c)!r}")
+    if c.lens == "line":
+        body += line_lines()
     body += [f"process = {process}()", "score = None"]
     if c.error_kind != "none" and c.error_size and c.lens != "likelihood":
         imports.add("from core.generative.scores import ExactScore, inject_error")
@@ -42,7 +46,7 @@ def script_of(c: Controls) -> str:
     body += [
         f"options = dict(steps={c.steps}, seed={c.seed}, stochasticity={c.stochasticity}, score=score)",
         f"lanes = three_lanes(mixture, process, particles={c.particles}, **options)",
-        f"found = marginal_agreement(lanes, mixture, process, direction={direction_of(c)!r})",
+        "found = marginal_agreement(lanes, mixture, process, direction=direction)",
         'numbers = {"critical": found.critical_two}',
     ]
     if c.lens == "point":

@@ -42,7 +42,7 @@ def bundle_pane(result: Result, text: Text) -> Pane:
     return Pane("bundle", text("bundle", "title"), (table,), row="evidence", note=text("bundle", "note"))
 
 
-def gaps_pane(result: Result, text: Text, place: Any, row: str) -> Pane:
+def gaps_pane(result: Any, text: Text, place: Any, row: str) -> Pane:
     """Two-sample statistic of the two lanes at every step, and the line that chance seldom crosses."""
     found = result.agreement
     times = result.lanes.times.numpy()

@@ -12,6 +12,8 @@ from demos.generative.diffusion_images_figures import show_images
 from demos.generative.diffusion_inputs import REACH, SHAPES, Source, direction_of, process_of, score_of, source_of
 from demos.generative.diffusion_likelihood import LikelihoodResult, run_likelihood
 from demos.generative.diffusion_likelihood_figures import show_likelihood
+from demos.generative.diffusion_line import LineResult, run_line
+from demos.generative.diffusion_line_figures import show_line
 from demos.generative.diffusion_numbers import numbers_of
 from demos.generative.diffusion_samplers import SamplerResult, run_samplers
 from demos.generative.diffusion_samplers_figures import show_samplers
@@ -37,7 +39,7 @@ BINS = 36
 
 @dataclass(frozen=True)
 class Controls:
-    lens: str = choice("lanes", ("lanes", "point", "samplers", "likelihood", "images"))
+    lens: str = choice("lanes", ("lanes", "point", "line", "samplers", "likelihood", "images"))
     source: str = choice("two_modes", (*SHAPES, "modes", "rocket", "photo"))
     photo: tuple[str, ...] = files(suffixes=(".png", ".jpg", ".jpeg", ".webp"))
     dark: bool = toggle(False)
@@ -98,7 +100,12 @@ def run(c: Controls) -> Any:
     import torch
 
     torch.set_num_threads(1)  # small tensors: more threads only wait for each other
-    lenses: dict[str, Any] = {"samplers": run_samplers, "likelihood": run_likelihood, "images": run_images}
+    lenses: dict[str, Any] = {
+        "samplers": run_samplers,
+        "likelihood": run_likelihood,
+        "images": run_images,
+        "line": run_line,
+    }
     return lenses.get(c.lens, run_lanes)(c)
 
 
@@ -162,6 +169,8 @@ def _shown(result: Any, text: Text) -> View:
         return show_samplers(result, text)
     if isinstance(result, LikelihoodResult):
         return show_likelihood(result, text)
+    if isinstance(result, LineResult):
+        return show_line(result, text)
     if isinstance(result, ImageResult):
         return show_images(result, text)
     return show_lanes(result, text)
@@ -177,7 +186,7 @@ def build(panel: Panel) -> None:
                 panel.control("picture")
             with panel.when("album", "noising"):
                 panel.control("crop")
-        with panel.when("lens", "lanes", "point", "samplers", "likelihood"):
+        with panel.when("lens", "lanes", "point", "line", "samplers", "likelihood"):
             panel.control("source")
             with panel.when("source", "photo"):
                 panel.control("photo")
@@ -185,7 +194,7 @@ def build(panel: Panel) -> None:
                 panel.control("dark")
         with panel.when("process", "yes"):
             panel.control("process")
-        with panel.when("lens", "lanes", "point"):
+        with panel.when("lens", "lanes", "point", "line"):
             panel.control("stochasticity")
         with panel.when("lens", "samplers"):
             panel.control("eta")
@@ -200,7 +209,7 @@ def build(panel: Panel) -> None:
             with panel.when("error", "yes"):
                 panel.control("error_size")
         with panel.more():
-            with panel.when("lens", "lanes", "point", "samplers"):
+            with panel.when("lens", "lanes", "point", "line", "samplers"):
                 panel.control("particles")
                 panel.control("angle")
             with panel.when("lens", "point"):

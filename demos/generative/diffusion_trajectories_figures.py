@@ -44,14 +44,14 @@ def show_lanes(result: Result, text: Text) -> DemoView:
     scene = Scene(
         panes=(*panes, *below),
         steps=len(result.scales),
-        captions=_captions(result, text),
+        captions=captions_of(result, text),
         step_names=tuple(f"t = {float(t):.3f}" for t in result.lanes.times),
         step=_first_step(result),
         tools=_tools(result, text) if result.source.modes and result.bundle is None else None,
         notes=tuple(error_sentence(n.code, n.fields, text.language) for n in result.source.notes),
         pointed=() if result.bundle is not None else ("particle",),
         picks=(Pick("point", c.point, text("noise_point")),) if result.bundle is not None else (),
-        marks=_marks(result, text),
+        marks=marks_of(result, text),
         lead="wide",
     )
     modes = {"lens": c.lens, "source": c.source, "error": "no" if c.error_kind == "none" else "yes"}
@@ -112,7 +112,7 @@ def _lane_panes(result: Result, text: Text) -> list[Pane]:
                 nudge=SIDE / 60,
             )
         )
-    return [*panes, _histogram(result, text, "main", "evidence"), gaps_pane(result, text, "main", "evidence")]
+    return [*panes, histogram_pane(result, text, "main", "evidence"), gaps_pane(result, text, "main", "evidence")]
 
 
 def _trails(result: Result, xy: np.ndarray, groups: np.ndarray, text: Text) -> Paths:
@@ -143,7 +143,7 @@ def _outline(edges: np.ndarray, heights: np.ndarray) -> np.ndarray:
     return np.stack([np.broadcast_to(x, y.shape), y], -1)[:, None].astype(np.float32)
 
 
-def _histogram(result: Result, text: Text, place: Any, row: str) -> Pane:
+def histogram_pane(result: Any, text: Text, place: Any, row: str) -> Pane:
     """Both lanes' particles along one direction, and what is exact."""
     found = result.histograms
     edges = found.edges.numpy()
@@ -211,7 +211,7 @@ def _point_panes(result: Result, text: Text) -> list[Pane]:
     )
     return [
         plane,
-        _histogram(result, text, "wide", "point"),
+        histogram_pane(result, text, "wide", "point"),
         bundle_pane(result, text),
         gaps_pane(result, text, "main", "evidence"),
     ]
@@ -249,7 +249,7 @@ def _tools(result: Result, text: Text) -> Tools:
     )
 
 
-def _captions(result: Result, text: Text) -> tuple[str, ...]:
+def captions_of(result: Any, text: Text) -> tuple[str, ...]:
     found, said = result.agreement, []
     distance = result.lanes.path_distance
     for k in range(len(result.scales)):
@@ -266,7 +266,7 @@ def _captions(result: Result, text: Text) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _marks(result: Result, text: Text) -> tuple[Mark, ...]:
+def marks_of(result: Any, text: Text) -> tuple[Mark, ...]:
     found = result.agreement
     beyond = tuple(int(k) for k in np.flatnonzero((found.between > found.critical_two).numpy()))
     return (Mark("beyond", text("marks", "beyond"), beyond, "error"),) if beyond else ()

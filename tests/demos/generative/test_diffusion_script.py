@@ -16,7 +16,7 @@ from tests.demos.test_contract import ROOT, agrees, printed_by, whole_view
 SMALL = Controls(particles=40, steps=12)
 
 
-@pytest.mark.parametrize("lens", ["lanes", "point", "samplers", "likelihood"])
+@pytest.mark.parametrize("lens", ["lanes", "point", "line", "samplers", "likelihood"])
 @pytest.mark.parametrize(
     "changed",
     [
