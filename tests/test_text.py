@@ -178,8 +178,11 @@ def seen(slug: str, controls: Any) -> Any:
     return demo.run(controls)
 
 
-# What visitors make by hand and no preset holds, for numbers that only it brings
-MADE = {"detr-matching": ({"pairs": "0.0"}, {"boxes": "p0.0.1000.1000.4000.4000"})}
+# What visitors make by hand or choose in two places and no preset holds, for numbers that only it brings
+MADE = {
+    "detr-matching": ({"pairs": "0.0"}, {"boxes": "p0.0.1000.1000.4000.4000"}),
+    "diffusion-trajectories": ({"lens": "images", "album": "digits"},),
+}
 
 
 def views(demo: Demo[Any, Any]) -> Iterator[Any]:

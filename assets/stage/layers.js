@@ -160,7 +160,9 @@ class PicturePane {
         c.imageSmoothingEnabled = false;
       } else if (layer.type === 'labels') {
         const view = layer.views.find(v => v.key === state.view) || layer.views[0], sheets = this.colored(layer, view, step);
+        c.imageSmoothingEnabled = !!layer.smooth;
         c.drawImage(sheets.plain, ...this.place(layer));
+        c.imageSmoothingEnabled = false;
         for (const [kind, mask] of sheets.hatched) {
           const sheet = new OffscreenCanvas(W, H), s = sheet.getContext('2d');
           s.imageSmoothingEnabled = false; s.drawImage(mask, ...this.place(layer));
@@ -169,6 +171,7 @@ class PicturePane {
         }
       } else if (layer.type === 'cells') drawCells(c, layer, step, W / pane.width, H / pane.height);
       else if (layer.type === 'grid') drawGrid(c, layer, step, W / pane.width);
+      else if (layer.swarm) this.drawSwarm(c, layer, step, W / pane.width);
     }
     c.globalAlpha = 1;
     this.drawSelection(c, W, H, step);
@@ -196,6 +199,20 @@ class PicturePane {
     c.lineCap = 'square';
     for (const [style, thick] of [['#10151c', 5], ['#ffe500', 2.5]]) { c.strokeStyle = style; c.lineWidth = thick * one; c.stroke(edge); }
     for (const [code, yes] of on) if (yes) linked.push(`${layer.key}:${code}`);
+  }
+  /* Many dots at once, one path a colour; those that are lit are drawn above, with the lines. */
+  drawSwarm(c, layer, step, scale) {
+    const p = at(layer.xy, step, 2), radius = layer.radius * this.unit() * scale, colors = layer.colors.length ? layer.colors : [''], style = getComputedStyle(this.root);
+    c.strokeStyle = '#fff'; c.lineWidth = Math.max(1, radius / 4);
+    for (let k = 0; k < colors.length; k++) {
+      c.beginPath();
+      for (let i = k; i < p.shape[0]; i += colors.length) {
+        const x = p[2 * i] * scale, y = p[2 * i + 1] * scale;
+        if (Number.isFinite(x + y)) { c.moveTo(x + radius, y); c.arc(x, y, radius, 0, 7); }
+      }
+      c.fillStyle = colors[k].startsWith('#') ? colors[k] : style.getPropertyValue(colorOf(colors[k]).slice(4, -1));
+      c.fill(); c.stroke();
+    }
   }
   drawSelection(c, W, H, step) {
     let lit = 0;
@@ -281,21 +298,21 @@ function drawVector(layer, step, map, unit, links, linked = [], edge) {
       const [x, y] = map(p[2 * i], p[2 * i + 1]);
       if (!Number.isFinite(x + y)) continue;
       const on = lit(i);
-      if (layer.quiet && !on) continue;
+      if ((layer.quiet || layer.swarm && edge) && !on) continue;
       if (on) out.push(sv('circle', { cx: x, cy: y, r: (Math.max(layer.radius, 3) + 3) * unit, ...shine, fill: LIT, stroke: DARK, 'stroke-width': 2 }));
       else if (layer.radius) out.push(sv('circle', { cx: x, cy: y, r: layer.radius * unit, fill: color(i), stroke: '#fff', 'stroke-width': 1, 'vector-effect': 'non-scaling-stroke' }));
       if (layer.names[i]) out.push(sv('text', { x: x + (layer.radius ? (layer.radius + 2) * unit : 0) * (layer.names_at === 'left' ? -1 : 1), y: y + 3 * unit, 'font-size': 11 * unit, class: 'gb-halo', fill: color(i), 'text-anchor': !layer.radius ? 'middle' : layer.names_at === 'left' ? 'end' : 'start', text: layer.names[i] }));
     }
   } else if (layer.type === 'paths') {
-    const [n, v] = layer.xy.shape;
+    const p = at(layer.xy, step, 3), [n, v] = p.shape;
     for (let i = 0; i < n; i++) {
       let d = '', pen = 'M';
       for (let k = 0; k < v && !(layer.grow && k > step); k++) {
-        const [x, y] = map(layer.xy[(i * v + k) * 2], layer.xy[(i * v + k) * 2 + 1]);
+        const [x, y] = map(p[(i * v + k) * 2], p[(i * v + k) * 2 + 1]);
         if (Number.isFinite(x + y)) { d += `${pen}${x.toFixed(2)} ${y.toFixed(2)}`; pen = 'L'; } else pen = 'M';
       }
       if (lit(i)) glow('path', { d: d || 'M0 0' }, 3);
-      else out.push(sv('path', { d: d || 'M0 0', fill: 'none', stroke: color(i), 'stroke-width': 2, 'vector-effect': 'non-scaling-stroke' }));
+      else out.push(sv('path', { d: d || 'M0 0', fill: 'none', stroke: color(i), 'stroke-width': layer.width ?? 2, 'stroke-dasharray': layer.dashed ? '5 4' : undefined, 'vector-effect': 'non-scaling-stroke' }));
     }
   } else if (layer.type === 'words') {
     const texts = pick(layer.texts, step);
@@ -322,15 +339,17 @@ function drawVector(layer, step, map, unit, links, linked = [], edge) {
 class ChartPane {
   constructor(pane, stage) {
     this.pane = pane; this.stage = stage;
-    this.box = { x: 54, y: 10, w: 530, h: 170 };
-    this.svg = sv('svg', { viewBox: '0 0 600 220', class: 'gb-chart', role: 'img', 'aria-label': pane.title });
+    /* beside others a chart is narrow: its letters keep their size */
+    const [W, H] = pane.row ? [380, 200] : [600, 220];
+    this.size = [W, H]; this.box = { x: 54, y: 10, w: W - 70, h: H - 50 };
+    this.svg = sv('svg', { viewBox: `0 0 ${W} ${H}`, class: 'gb-chart', role: 'img', 'aria-label': pane.title });
     this.root = el('figure', { class: 'gb-pane', data: { pane: pane.key } }, el('figcaption', { text: pane.title }), this.svg,
       el('div', { class: 'gb-legend' }, ...pane.layers.flatMap(l => (l.names || []).map((name, i) => el('span', { class: 'gb-key' }, el('i', { class: 'gb-swatch', style: `background:${colorOf(l.colors[i % l.colors.length])}` }), name)))));
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
   }
   async ready() {}
   draw() {
-    const { axes } = this.pane, b = this.box, still = this.still && !this.pane.layers.some(l => l.grow || l.xy?.shape.length > 2 && l.type !== 'paths' || this.stage.links.live(l));
+    const { axes } = this.pane, b = this.box, still = this.still && !this.pane.layers.some(l => l.grow || l.xy?.shape.length > (l.type === 'paths' ? 3 : 2) || this.stage.links.live(l));
     const map = (x, y) => [b.x + (x - axes.x[0]) / (axes.x[1] - axes.x[0] || 1) * b.w, b.y + b.h - (y - axes.y[0]) / (axes.y[1] - axes.y[0] || 1) * b.h];
     if (still) return this.moveCursor(map);
     this.still = true;
@@ -338,7 +357,7 @@ class ChartPane {
     const ticks = ([lo, hi]) => { const span = hi - lo || 1, raw = span / 5, p = 10 ** Math.floor(Math.log10(raw)), s = [1, 2, 5, 10].find(k => k * p >= raw) * p, out = []; for (let v = Math.ceil(lo / s - 1e-9) * s; v <= hi + 1e-9 * span; v += s) out.push(+v.toFixed(10)); return out; };
     for (const t of ticks(axes.x)) { const [x] = map(t, 0); parts.push(sv('line', { x1: x, x2: x, y1: b.y, y2: b.y + b.h, class: 'gb-tick' }), sv('text', { x, y: b.y + b.h + 14, 'text-anchor': 'middle', class: 'gb-small', text: String(t) })); }
     for (const t of ticks(axes.y)) { const [, y] = map(0, t); parts.push(sv('line', { x1: b.x, x2: b.x + b.w, y1: y, y2: y, class: 'gb-tick' }), sv('text', { x: b.x - 6, y: y + 4, 'text-anchor': 'end', class: 'gb-small', text: String(t) })); }
-    parts.push(sv('text', { x: b.x + b.w / 2, y: 214, 'text-anchor': 'middle', class: 'gb-small', text: axes.x_label }));
+    parts.push(sv('text', { x: b.x + b.w / 2, y: this.size[1] - 6, 'text-anchor': 'middle', class: 'gb-small', text: axes.x_label }));
     parts.push(sv('text', { x: 12, y: b.y + b.h / 2, 'text-anchor': 'middle', class: 'gb-small', transform: `rotate(-90 12 ${b.y + b.h / 2})`, text: axes.y_label }));
     for (const layer of this.pane.layers) parts.push(...drawVector(layer, this.stage.step, map, 1, this.stage.links));
     if (axes.cursor) parts.push(this.cursor = sv('line', { y1: b.y, y2: b.y + b.h, class: 'gb-cursor' }));

@@ -13,7 +13,7 @@ class Picker {
     holder.addEventListener('click', e => { this.spot = pane.position(e); this.point(this.spot); this.choose(this.spot); });
     holder.addEventListener('keydown', e => this.keys(e));
     holder.addEventListener('blur', () => { pane.tip.setAttribute('aria-live', 'off'); this.stage.point({}); });
-    for (const p of picks) for (const l of this.layers) if (l.pick === p.control) { const box = this.box(l, p.value); if (box) this.spot = [Math.floor(box[0]), Math.floor(box[1])]; }
+    for (const p of picks) for (const l of this.layers) if (l.pick === p.control) { const box = this.box(l, p.value); if (box) this.spot = [Math.ceil(box[0] - 1e-6), Math.ceil(box[1] - 1e-6)]; }
   }
   shown(layer) { return this.pane.state[layer.key].visible; }
   /* What every layer has at a place: a code to pick, or the number of a cell. */

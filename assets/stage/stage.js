@@ -99,7 +99,8 @@ class Stage {
     const notes = scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), question = this.guess(guesses);
     /* what is arranged by hand must not slip away under it: the words above the picture stay as they stood */
     if (!(this.settledTop && this.top && !preset)) this.top = el('div', {}, ...[...notes, question].filter(Boolean)); else if (notes.length && !this.top.textContent.includes(notes[notes.length - 1].textContent)) this.top.append(...notes);
-    this.root.replaceChildren(...[bar, this.alert, this.top, el('div', { class: 'gb-grid' }, main, side), wide, below, this.table, this.menu(), this.receipt.root].filter(Boolean));
+    const grid = el('div', { class: 'gb-grid' }, main, side);
+    this.root.replaceChildren(...[bar, this.alert, this.top, ...(scene.lead === 'wide' ? [wide, grid] : [grid, wide]), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
     if (this.painter && this.painter.draw) this.painter.draw(); // now that the picture has its size
     this.root.tabIndex = 0; this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
     if (held && !drawing) ((focus && this.root.querySelector(focus)) || this.root).focus({ preventScroll: true });

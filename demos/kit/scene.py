@@ -79,6 +79,7 @@ class Labels:
     items: np.ndarray | None = None  # (C,) id of each code under the link; −1: none; None: the code itself
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> (C,) ids that light up with a code
     pick: str = ""  # control that takes the code of the pixel that is chosen; it must be among the scene's `picks`
+    smooth: bool = False  # enlarged without edges between pixels: a field that was sampled, not a map of regions
     type: str = "labels"
 
 
@@ -121,6 +122,7 @@ class Points:
     items: np.ndarray | None = None  # (N,), or (T, N): id of each point under the link; −1: none
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
     names_at: Literal["right", "left"] = "right"
+    swarm: bool = False  # drawn with the pixels, below all lines: a thousand stay quick; without names
     type: str = "points"
 
 
@@ -130,11 +132,13 @@ class Paths:
 
     key: str
     label: str
-    xy: np.ndarray  # (N, V, 2); NaN breaks the line
+    xy: np.ndarray  # (N, V, 2), or (T, N, V, 2) one set a step; NaN breaks the line
     names: tuple[str, ...] = ()
     colors: tuple[str, ...] = ()
     grow: bool = False
     visible: bool = True
+    width: float = 2.0  # of the line, in screen pixels
+    dashed: bool = False
     link: str = ""
     items: np.ndarray | None = None  # (N,), or (T, N): id of each path under the link; −1: none
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
@@ -445,6 +449,7 @@ class Scene:
     )  # link -> (T,) id that each step lights; −1: none
     picks: tuple[Pick, ...] = ()
     marks: tuple[Mark, ...] = ()
+    lead: Literal["main", "wide"] = "main"  # what stands first: the numbers' row, or what runs across the whole stage
 
 
 # -- helpers ------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from tests.bench.table import markdown
 
 MODULES = (
+    "tests.bench.diffusion",
     "tests.bench.segmentation",
     "tests.bench.pooling",
     "tests.bench.detr",

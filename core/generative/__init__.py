@@ -1,0 +1,1 @@
+"""Generative models: diffusion as stochastic differential equations, score matching, Langevin dynamics."""

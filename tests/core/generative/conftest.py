@@ -1,0 +1,12 @@
+"""One thread: these tests are thousands of small operations, which several threads only make slower."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
