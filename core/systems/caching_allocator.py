@@ -7,9 +7,9 @@ Notation: a segment is one cudaMalloc, cut into blocks; reserved counts segments
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from core.systems.memory_tracker import MemoryEvent
+from core.systems.memory_tracker import CUDA_BLOCK, MemoryEvent, cuda_rounded_bytes
 
 SMALL_REQUEST = 1 << 20  # bytes; requests up to this come from small segments
 SMALL_SEGMENT = 2 << 20  # bytes
@@ -60,7 +60,12 @@ class AllocatorPeaks:
 
 def requests_of(events: Iterable[MemoryEvent]) -> tuple[Request, ...]:
     """The requests behind a tracked run: births and deaths of its storages, in order."""
-    raise NotImplementedError
+    found: list[Request] = []
+    for event in events:
+        found += (Request(number, 0) for number in event.freed)
+        found += (Request(number, size) for number, size, _ in event.allocated if size)
+    born = {request.number for request in found if request.n_bytes}
+    return tuple(request for request in found if request.number in born)  # storages of nothing are no requests
 
 
 def allocator_steps(requests: Sequence[Request]) -> Generator[AllocatorStep, None, None]:
@@ -82,7 +87,94 @@ def allocator_steps(requests: Sequence[Request]) -> Generator[AllocatorStep, Non
     >>> [(s.allocated_bytes, s.reserved_bytes >> 20) for s in allocator_steps([Request(0, 100), Request(1, 3 << 20)])]
     [(512, 2), (3146240, 22)]
     """
-    raise NotImplementedError
+    _checked(requests)
+    return _served(requests, _Pools())
+
+
+@dataclass(slots=True)
+class _Pools:
+    """Segments as they are: each a list of blocks in order, and whether it is of the small pool."""
+
+    segments: list[list[Block]] = field(default_factory=list[list[Block]])
+    small: list[bool] = field(default_factory=list[bool])
+    blocks: dict[int, int] = field(default_factory=dict[int, int])  # allocation -> its segment
+
+
+def _served(requests: Sequence[Request], pools: _Pools) -> Generator[AllocatorStep, None, None]:
+    live = allocated = reserved = 0
+    sizes: dict[int, int] = {}
+    for index, request in enumerate(requests):
+        new_segment = False
+        if request.n_bytes:
+            size = cuda_rounded_bytes(request.n_bytes)
+            place = _free_block(pools, size)
+            if place is None:
+                length = _segment_bytes(size)
+                pools.segments.append([Block(0, length, -1)])
+                pools.small.append(size <= SMALL_REQUEST)
+                reserved, new_segment = reserved + length, True
+                place = len(pools.segments) - 1, 0
+            allocated += _take(pools, place, size, request.number)
+            sizes[request.number] = request.n_bytes
+            live += request.n_bytes
+        else:
+            allocated -= _give_back(pools, request.number)
+            live -= sizes.pop(request.number)
+        yield AllocatorStep(index, request, live, allocated, reserved, new_segment)
+
+
+def _segment_bytes(size: int) -> int:
+    if size <= SMALL_REQUEST:
+        return SMALL_SEGMENT
+    return LARGE_SEGMENT if size < MIN_LARGE else -(-size // ROUND_LARGE) * ROUND_LARGE
+
+
+def _free_block(pools: _Pools, size: int) -> tuple[int, int] | None:
+    """(segment, position) of the smallest free block of the right pool that is large enough; the oldest of equals."""
+    best: tuple[int, int, int] | None = None
+    for s, blocks in enumerate(pools.segments):
+        if pools.small[s] != (size <= SMALL_REQUEST):
+            continue
+        for i, block in enumerate(blocks):
+            if block.number < 0 and block.n_bytes >= size and (best is None or block.n_bytes < best[0]):
+                best = block.n_bytes, s, i
+    return None if best is None else best[1:]
+
+
+def _take(pools: _Pools, place: tuple[int, int], size: int, number: int) -> int:
+    """Occupy a free block, split if the rest is worth keeping; its length."""
+    s, i = place
+    block = pools.segments[s][i]
+    rest = block.n_bytes - size
+    if rest >= CUDA_BLOCK if pools.small[s] else rest > SMALL_REQUEST:
+        pools.segments[s][i : i + 1] = [Block(block.start, size, number), Block(block.start + size, rest, -1)]
+    else:
+        size = block.n_bytes
+        pools.segments[s][i] = Block(block.start, size, number)
+    pools.blocks[number] = s
+    return size
+
+
+def _give_back(pools: _Pools, number: int) -> int:
+    """Free an allocation's block and merge it with its free neighbours; its length."""
+    blocks = pools.segments[pools.blocks.pop(number)]
+    i = next(i for i, block in enumerate(blocks) if block.number == number)
+    size = blocks[i].n_bytes
+    first = i - 1 if i and blocks[i - 1].number < 0 else i
+    last = i + 1 if i + 1 < len(blocks) and blocks[i + 1].number < 0 else i
+    length = sum(block.n_bytes for block in blocks[first : last + 1])
+    blocks[first : last + 1] = [Block(blocks[first].start, length, -1)]
+    return size
+
+
+def _checked(requests: Sequence[Request]) -> None:
+    alive: set[int] = set()
+    for request in requests:
+        if request.n_bytes < 0 or request.number < 0:
+            raise ValueError(f"requests must have sizes and numbers that are not negative, got {request}")
+        if (request.n_bytes > 0) == (request.number in alive):
+            raise ValueError(f"requests must be born once and then die once, got {request} out of turn")
+        alive ^= {request.number}
 
 
 def allocator_peaks(requests: Sequence[Request]) -> AllocatorPeaks:
@@ -91,4 +183,14 @@ def allocator_peaks(requests: Sequence[Request]) -> AllocatorPeaks:
     >>> allocator_peaks([Request(0, 100), Request(0, 0), Request(1, 700)]).allocated_bytes
     1024
     """
-    raise NotImplementedError
+    _checked(requests)
+    pools = _Pools()
+    live = allocated = reserved = 0
+    at_peak: tuple[tuple[Block, ...], ...] = ()
+    for step in _served(requests, pools):
+        live, reserved = max(live, step.live_bytes), max(reserved, step.reserved_bytes)
+        if step.allocated_bytes > allocated:
+            allocated = step.allocated_bytes
+            at_peak = tuple(tuple(blocks) for blocks in pools.segments)
+    segments = tuple(sum(block.n_bytes for block in blocks) for blocks in pools.segments)
+    return AllocatorPeaks(live, allocated, reserved, segments, at_peak)

@@ -19,7 +19,9 @@ from typing import Literal, TypeAlias, Union
 Node: TypeAlias = Union[int, "tuple[Node, ...]"]
 Nodes: TypeAlias = "tuple[Node, ...]"
 Policy = Literal["", "matmul", "attention"]
-Strategy = Literal["none", "every layer", "every k-th", "sqrt", "checkpoint_sequential", "save matmuls", "save attention"]
+Strategy = Literal[
+    "none", "every layer", "every k-th", "sqrt", "checkpoint_sequential", "save matmuls", "save attention"
+]
 
 STRATEGIES: tuple[Strategy, ...] = (
     "none",
@@ -37,7 +39,9 @@ class CheckpointPlan:
     """What is recomputed."""
 
     nodes: Nodes  # nested segments over layers 0..n−1 in order
-    policy: Policy = ""  # what segments save all the same: "matmul" products of matrices, "attention" its kernel's results
+    policy: Policy = (
+        ""  # what segments save all the same: "matmul" products of matrices, "attention" its kernel's results
+    )
 
     @property
     def layers(self) -> int:
@@ -193,8 +197,9 @@ def peak_units(layers: int, segments: int, *, stored_units: float, overhead_unit
     """Peak of a real chain of equal layers in units of one activation: k + (n/k)·A + overhead.
 
     Convention: the chain's input is outside; the last output is held by the caller; k divides n. n × (Linear + GELU) has A = 2
-    and no overhead; a pre-norm transformer block with fused attention and a 4× GELU MLP has A = 16 + (4 + H)/D and overhead 5
-    (gradients inside the block whose backward is at its peak).
+    and no overhead; a pre-norm transformer block with fused attention and a 4× GELU MLP has A = 16 + (4 + H)/D and overhead 3
+    (the gradient inside the MLP is 4 wide, the last output is not made again). Whoever counts the weight gradient that is being
+    made at that moment adds D·D or 4·D·D elements: D/(B·S) or 4·D/(B·S) units, which is 2 for D = 128 and B·S = 256.
 
     Args:
         layers: n ≥ 1.
@@ -207,6 +212,8 @@ def peak_units(layers: int, segments: int, *, stored_units: float, overhead_unit
 
     >>> [peak_units(12, k, stored_units=2) for k in (1, 2, 3, 4, 6, 12)]
     [25.0, 14.0, 11.0, 10.0, 10.0, 14.0]
+    >>> [peak_units(12, k, stored_units=16.0625, overhead_units=3 + 2) for k in (1, 2, 3, 4, 6, 12)]
+    [198.75, 103.375, 72.25, 57.1875, 43.125, 33.0625]
     """
     _at_least("layers", layers, 1)
     if layers % _within("segments", segments, layers):

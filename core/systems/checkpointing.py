@@ -3,23 +3,59 @@
 Nothing is simulated here: segments are `torch.utils.checkpoint.checkpoint(use_reentrant=False)`, selective policies are
 `create_selective_checkpoint_contexts`, and every byte is a storage's. `stream_run` delivers the events while the run goes on.
 
-Source: PyTorch torch/utils/checkpoint.py; Korthikanti et al., "Reducing activation recomputation in large transformer models",
-arXiv:2205.05198.
+Source: PyTorch torch/utils/checkpoint.py.
 Notation: n layers, k segments; F FLOPs of one forward.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+import copy
+import math
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
-from core.systems.checkpoint_models import Chain
-from core.systems.checkpoint_plans import CheckpointPlan, Policy
-from core.systems.checkpoint_schedules import LayerSizes
-from core.systems.memory_tracker import Bytes, ComputeSpan, MemoryEvent
+from core.systems.checkpoint_models import Chain, Dropout
+from core.systems.checkpoint_plans import (
+    CheckpointPlan,
+    Nodes,
+    Policy,
+    checkpoint_plan,
+    flattened,
+    peak_units,
+    pinned_plan,
+    segments_plan,
+)
+from core.systems.memory_tracker import (
+    Bytes,
+    ComputeSpan,
+    LiveMemoryTracker,
+    MemoryEvent,
+    Phase,
+    RunCancelled,
+    compute_spans,
+    settled,
+)
+
+Loss = Literal["sum", "squares"]
+
+aten = torch.ops.aten
+MATMULS = (aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default, aten.convolution.default)
+ATTENTION = (
+    aten._scaled_dot_product_flash_attention_for_cpu.default,
+    aten._scaled_dot_product_flash_attention.default,
+    aten._scaled_dot_product_efficient_attention.default,
+    aten._scaled_dot_product_cudnn_attention.default,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,62 +64,69 @@ class MemoryRun:
 
     plan: CheckpointPlan  # what was recomputed
     layer_names: tuple[str, ...]  # (n,)
-    device: str  # where it ran: "cpu" (storages counted) or the CUDA device's name
+    device: str  # where it ran: "cpu" (storages counted), the CUDA device's name, or "fake" (nothing allocated)
     events: tuple[MemoryEvent, ...]  # memory over time, gradients counted as such from their birth
     spans: tuple[ComputeSpan, ...]  # compute ribbon
     forward_end: int  # index of the last event of forward
     loss: float  # sum of the output; NaN for a run on fake tensors
+    watched_peak_bytes: (
+        int  # as activation_peak_bytes, but a weight gradient in the making counts until .grad takes it over
+    )
     gradients: tuple[torch.Tensor, ...]  # of each parameter, in the chain's order
     seconds: float  # wall time of the run, watched
 
     @property
     def peak_event(self) -> MemoryEvent:
         """The first event at which all live bytes are at their maximum."""
-        raise NotImplementedError
+        return max(self.events, key=lambda event: event.total_bytes)
 
     @property
     def peak_bytes(self) -> int:
         """Most bytes alive at once, parameters and all."""
-        raise NotImplementedError
+        return self.peak_event.total_bytes
 
     @property
     def activation_peak_bytes(self) -> int:
         """Most bytes alive at once without parameters, their gradients and inputs: what checkpointing changes."""
-        raise NotImplementedError
+        return max(event.activation_bytes for event in self.events)
 
     @property
     def kept_bytes(self) -> int:
         """Activation bytes alive when forward has ended: saved for backward, and the output."""
-        raise NotImplementedError
+        return self.events[self.forward_end].activation_bytes
 
     @property
     def peak_by_kind(self) -> Bytes:
         """(6,) bytes alive at the peak, by KINDS."""
-        raise NotImplementedError
+        return self.peak_event.live_bytes
 
     @property
     def forward_flops(self) -> int:
         """FLOPs of the first forward, F."""
-        raise NotImplementedError
+        return self._flops("forward")
 
     @property
     def recompute_flops(self) -> int:
         """FLOPs of what ran forward again."""
-        raise NotImplementedError
+        return self._flops("recompute")
 
     @property
     def backward_flops(self) -> int:
         """FLOPs of backward without what was recomputed."""
-        raise NotImplementedError
+        return self._flops("backward")
 
     @property
     def flops_ratio(self) -> float:
         """All FLOPs over those without recomputation; 4/3 when everything is recomputed once."""
-        raise NotImplementedError
+        needed = self.forward_flops + self.backward_flops
+        return (needed + self.recompute_flops) / needed if needed else 1.0
 
     def first_over(self, budget_bytes: float) -> MemoryEvent | None:
         """The event at which a device with so many bytes for everything would have run out; None if it fits."""
-        raise NotImplementedError
+        return next((event for event in self.events if event.total_bytes > budget_bytes), None)
+
+    def _flops(self, phase: Phase) -> int:
+        return sum(event.flops for event in self.events if event.phase == phase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +147,13 @@ def run_with_checkpoints(
     policy: Policy = "",
     preserve_rng_state: bool = True,
     early_stop: bool = True,
+    loss: Loss = "sum",
     seed: int = 0,
 ) -> MemoryRun:
     """A real forward and backward of the chain under a plan.
 
-    Convention: the loss is the sum of the last output, which the caller holds to the end; gradients start as None. At most one of
+    Convention: the loss is the sum of the last output (or of its squares), which the caller holds to the end; the gradient of a
+    plain sum is one number seen as many, so that it takes no memory. Gradients start as None. At most one of
     `plan`, `segments` (k equal segments, all recomputed) and `checkpoint_at` (pins) is given; none is no checkpointing, except
     that a `policy` alone recomputes every layer but what the policy saves. Non-reentrant checkpoints.
 
@@ -120,6 +165,7 @@ def run_with_checkpoints(
         plan, segments, checkpoint_at, policy: what is recomputed.
         preserve_rng_state: recompute with the generator as it was; False breaks dropout's gradients.
         early_stop: stop a recomputation once the last tensor that backward needs is there (PyTorch's default).
+        loss: "sum" or "squares" of the last output.
         seed: of dropout.
 
     Raises:
@@ -132,7 +178,219 @@ def run_with_checkpoints(
     >>> [run_with_checkpoints(chain, segments=k).activation_peak_bytes // chain.unit_bytes for k in (1, 2, 3, 4, 6, 12)]
     [25, 14, 11, 10, 10, 14]
     """
-    raise NotImplementedError
+    plan = _plan(chain, plan, segments, checkpoint_at, policy)
+    options = _Options(preserve_rng_state, early_stop, loss, seed)
+    return _Run(chain, plan, options, device=_device_name(chain.inputs)).go()
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How checkpoints recompute."""
+
+    preserve_rng_state: bool
+    early_stop: bool
+    loss: Loss
+    seed: int
+
+
+_turn = threading.Lock()  # runs with dropout use the global generator one at a time
+
+
+class _Run:
+    """One forward and backward on parameters of its own, which share the chain's memory but not its gradients."""
+
+    def __init__(self, chain: Chain, plan: CheckpointPlan, options: _Options, *, device: str, fake: Any = None) -> None:
+        self.chain, self.plan, self.options, self.device, self.fake = chain, plan, options, device, fake
+        self.random = any(isinstance(m, Dropout) for layer in chain.layers for m in layer.modules())
+        known: dict[int, Any] = {}
+        for p in chain.parameters:
+            inside = p.detach() if fake is None else fake.from_tensor(p.detach())
+            known[id(p)] = nn.Parameter(inside, requires_grad=p.requires_grad)
+        self.inputs = chain.inputs if fake is None else fake.from_tensor(chain.inputs)
+        known[id(chain.inputs)] = self.inputs
+        self.parameters = [known[id(p)] for p in chain.parameters]
+        self.layers: tuple[nn.Module, ...] = copy.deepcopy(chain.layers, known)
+        self.tracker = LiveMemoryTracker(parameters=self.parameters, inputs=[self.inputs])
+        self.backward = False
+        self.stopped = False
+
+    def cancel(self) -> None:
+        """Stop at the next operator."""
+        self.stopped = True
+        self.tracker.cancel()
+
+    def go(self) -> MemoryRun:
+        """Run, watched."""
+        start = time.perf_counter()
+        with self._generator(), self.fake or nullcontext(), self.tracker:
+            out = self.output()
+            loss = self.loss(out)
+            self.tracker.turn_to("backward", len(self.layers) - 1)
+            forward_end = len(self.tracker.events) - 1
+            self.backward = True
+            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            self.tracker.turn_to("backward", -1)
+        del out
+        watched_peak = max(event.activation_bytes for event in self.tracker.events)
+        events = settled(self.tracker.events)
+        value = math.nan if self.fake is not None else float(loss.detach())
+        gradients = tuple(p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters)
+        seconds = time.perf_counter() - start
+        return MemoryRun(
+            plan=self.plan,
+            layer_names=self.chain.names,
+            device=self.device,
+            events=events,
+            spans=compute_spans(events),
+            forward_end=forward_end,
+            loss=value,
+            watched_peak_bytes=watched_peak,
+            gradients=gradients,
+            seconds=seconds,
+        )
+
+    def unwatched(self) -> None:
+        """The same, for somebody else to watch."""
+        with self._generator():
+            out = self.output()
+            self.backward = True
+            self.loss(out).backward()  # pyright: ignore[reportUnknownMemberType]
+
+    def loss(self, out: torch.Tensor) -> torch.Tensor:
+        """One number from the output."""
+        return out.sum() if self.options.loss == "sum" else out.square().sum()
+
+    def output(self) -> torch.Tensor:
+        """Forward: the running tensor of the last state."""
+        return self._through(self.plan.nodes, (self.inputs,))[0]
+
+    def _through(self, nodes: Nodes, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        for node in nodes:
+            state = self._segment(node, state) if isinstance(node, tuple) else self._layer(node, state)
+        return state
+
+    def _segment(self, nodes: Nodes, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        def inside(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return self._through(nodes, tensors)
+
+        kept = {"matmul": MATMULS, "attention": ATTENTION}.get(self.plan.policy)
+        selective = {} if kept is None else {"context_fn": partial(create_selective_checkpoint_contexts, list(kept))}
+        made: Any = checkpoint(
+            inside,
+            *state,
+            use_reentrant=False,
+            # without dropout there is nothing to restore, and another visitor's generator is left alone
+            preserve_rng_state=self.options.preserve_rng_state and self.random,
+            early_stop=self.options.early_stop,
+            **selective,
+        )
+        return made
+
+    def _layer(self, i: int, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        again = self.backward
+        with self.tracker.at("recompute" if again else "forward", i):
+            made = self.layers[i](*state)
+        out: tuple[torch.Tensor, ...] = made if isinstance(made, tuple) else (made,)
+        if not again and out[0].requires_grad:  # its gradient arrives when the layer's backward begins
+            tracker = self.tracker
+            out[0].register_hook(lambda _: tracker.turn_to("backward", i))  # pyright: ignore[reportUnknownMemberType]
+        return out
+
+    @contextmanager
+    def _generator(self) -> Generator[None, None, None]:
+        """PyTorch's global generator, seeded for this run and put back afterwards, if there is dropout at all."""
+        if not self.random or self.fake is not None:
+            yield
+            return
+        while not _turn.acquire(timeout=0.1):
+            if self.stopped:
+                raise RunCancelled("the run was cancelled")
+        try:
+            device = self.inputs.device
+            owner: Any = torch.random if device.type == "cpu" else torch.get_device_module(device)
+            before = owner.get_rng_state()
+            owner.manual_seed(self.options.seed)
+            try:
+                yield
+            finally:
+                owner.set_rng_state(before)
+        finally:
+            _turn.release()
+
+
+def _device_name(tensor: torch.Tensor) -> str:
+    if tensor.device.type == "cpu":
+        return "cpu"
+    return str(torch.get_device_module(tensor.device).get_device_name(tensor.device))
+
+
+def _plan(
+    chain: Chain,
+    plan: CheckpointPlan | None,
+    segments: int | None,
+    checkpoint_at: Iterable[int] | None,
+    policy: Policy,
+) -> CheckpointPlan:
+    n = len(chain.layers)
+    if sum(option is not None for option in (plan, segments, checkpoint_at)) > 1:
+        raise ValueError("give at most one of plan, segments and checkpoint_at, got more")
+    if policy not in ("", "matmul", "attention"):
+        raise ValueError(f'policy must be "", "matmul" or "attention", got {policy!r}')
+    if plan is None:
+        if segments is not None:
+            plan = segments_plan(n, segments)
+        elif checkpoint_at is not None:
+            plan = pinned_plan(n, checkpoint_at)
+        else:
+            plan = checkpoint_plan("every layer" if policy else "none", n)
+    if policy:
+        plan = CheckpointPlan(plan.nodes, policy)
+    if tuple(flattened(plan.nodes)) != tuple(range(n)):
+        raise ValueError(f"the plan must hold the layers 0 to {n - 1} in order, got {plan.nodes}")
+    if plan.policy and plan.depth > 1:
+        raise ValueError("a policy works in segments that are not nested, got segments inside segments")
+    return plan
+
+
+def predict_run(chain: Chain, plan: CheckpointPlan, *, early_stop: bool = True, loss: Loss = "sum") -> MemoryRun:
+    """The same run on fake tensors: every operator's shapes, types and storages, nothing allocated, nothing computed.
+
+    Args:
+        chain: real, or itself made inside a `FakeTensorMode`.
+        plan, early_stop, loss: as `run_with_checkpoints`.
+
+    Raises:
+        ValueError: as `run_with_checkpoints`.
+
+    Source: torch._subclasses.fake_tensor.FakeTensorMode.
+
+    >>> from core.systems.checkpoint_models import mlp_chain
+    >>> chain, plan = mlp_chain(layers=4, width=8, rows=64), segments_plan(4, 2)
+    >>> predict_run(chain, plan).peak_bytes == run_with_checkpoints(chain, plan=plan).peak_bytes
+    True
+    """
+    plan = _plan(chain, plan, None, None, "")
+    fake = chain.inputs.fake_mode if isinstance(chain.inputs, FakeTensor) else FakeTensorMode()
+    return _Run(chain, plan, _Options(True, early_stop, loss, 0), device="fake", fake=fake).go()
+
+
+def watched_by(
+    watch: Callable[[], AbstractContextManager[Any]],
+    chain: Chain,
+    plan: CheckpointPlan,
+    *,
+    loss: Loss = "sum",
+    seed: int = 0,
+) -> None:
+    """The same run without the tracker, inside a context of the caller's, such as a profiler.
+
+    Args:
+        watch: makes the context; everything of the run happens inside it.
+        chain, plan, loss, seed: as `run_with_checkpoints`.
+    """
+    run = _Run(chain, _plan(chain, plan, None, None, ""), _Options(True, True, loss, seed), device="")
+    with watch():
+        run.unwatched()
 
 
 def stream_run(
@@ -141,6 +399,7 @@ def stream_run(
     plan: CheckpointPlan,
     preserve_rng_state: bool = True,
     early_stop: bool = True,
+    loss: Loss = "sum",
     seed: int = 0,
     interval_s: float = 0.05,
 ) -> Generator[RunProgress, None, None]:
@@ -149,13 +408,48 @@ def stream_run(
     Closing the generator cancels the run between two operators and waits for that. An exception of the run is raised here.
 
     Args:
-        chain, plan, preserve_rng_state, early_stop, seed: as `run_with_checkpoints`.
+        chain, plan, preserve_rng_state, early_stop, loss, seed: as `run_with_checkpoints`.
         interval_s: seconds between updates, > 0.
 
     Raises:
         ValueError: as `run_with_checkpoints`, at the call.
     """
-    raise NotImplementedError
+    if not interval_s > 0:
+        raise ValueError(f"interval_s must be positive, got {interval_s}")
+    options = _Options(preserve_rng_state, early_stop, loss, seed)
+    run = _Run(chain, _plan(chain, plan, None, None, ""), options, device=_device_name(chain.inputs))
+    return _streamed(run, interval_s)
+
+
+def _streamed(run: _Run, interval_s: float) -> Generator[RunProgress, None, None]:
+    finished: list[MemoryRun] = []
+    failed: list[BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            finished.append(run.go())
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            done.set()
+
+    start, seen = time.perf_counter(), 0
+    thread = threading.Thread(target=work, name="watched run", daemon=True)
+    thread.start()
+    try:
+        ended = False
+        while not ended:
+            ended = done.wait(interval_s)
+            new = tuple(run.tracker.events[seen:])
+            seen += len(new)
+            if failed:
+                raise failed[0]
+            yield RunProgress(new, time.perf_counter() - start, finished[0] if finished else None)
+            ended = ended or bool(finished)
+    finally:
+        run.cancel()
+        thread.join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +457,12 @@ class CurvePoint:
     """One number of segments."""
 
     segments: int  # k
-    measured_units: float  # peak of a real run, in activations
-    closed_form_units: float  # the closed form; NaN where layers are unequal or k does not divide n
+    measured_units: float  # peak of a real run, in activations, without gradients of parameters
+    closed_form_units: (
+        float  # the closed form k + (n/k)·A + overhead; NaN where layers are unequal or k does not divide n
+    )
+    watched_units: float  # the same peak with the weight gradient that is being made
+    watched_closed_form_units: float  # the closed form with that gradient's size
     flops_ratio: float  # all FLOPs over those without recomputation
 
 
@@ -184,7 +482,19 @@ def u_curve(chain: Chain, segments: Sequence[int], *, early_stop: bool = True) -
     >>> [(p.segments, round(p.measured_units, 2), p.closed_form_units) for p in points]
     [(1, 9.0, 9.0), (2, 6.0, 6.0), (4, 6.0, 6.0)]
     """
-    raise NotImplementedError
+    n = len(chain.layers)
+    plans = [segments_plan(n, k) for k in segments]
+
+    def points() -> Generator[CurvePoint, None, None]:
+        for k, plan in zip(segments, plans, strict=True):
+            run = run_with_checkpoints(chain, plan=plan, early_stop=early_stop)
+            form = math.nan
+            if not n % k and not math.isnan(chain.stored_units):
+                form = peak_units(n, k, stored_units=chain.stored_units, overhead_units=chain.overhead_units)
+            measured, watched = run.activation_peak_bytes / chain.unit_bytes, run.watched_peak_bytes / chain.unit_bytes
+            yield CurvePoint(k, measured, form, watched, form + chain.gradient_units, run.flops_ratio)
+
+    return points()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,101 +526,21 @@ def compare_gradients(
     >>> compare_gradients(chain, plan).bitwise_equal, compare_gradients(chain, plan, preserve_rng_state=False).bitwise_equal
     (True, False)
     """
-    raise NotImplementedError
+    reference = run_with_checkpoints(chain, seed=seed)
+    run = run_with_checkpoints(chain, plan=plan, preserve_rng_state=preserve_rng_state, seed=seed)
+    pairs = list(zip(run.gradients, reference.gradients, strict=True))
+    same = {id(p): _same_bits(a, b) for p, (a, b) in zip(chain.parameters, pairs, strict=True)}
+    return GradientComparison(
+        bitwise_equal=all(same.values()),
+        max_abs_difference=max((float((a - b).abs().max()) for a, b in pairs), default=0.0),
+        max_abs_gradient=max((float(b.abs().max()) for _, b in pairs), default=0.0),
+        differing=sum(int((a != b).sum()) for a, b in pairs),
+        total=sum(b.numel() for _, b in pairs),
+        layer_equal=tuple(all(same[id(p)] for p in layer.parameters()) for layer in chain.layers),
+        loss=run.loss,
+        reference_loss=reference.loss,
+    )
 
 
-def profile_layers(chain: Chain) -> tuple[tuple[int, ...], tuple[LayerSizes, ...]]:
-    """What each layer costs, measured by running it alone: (n,) forward FLOPs and (n,) sizes in bytes for the solver.
-
-    Args:
-        chain: layers and input.
-
-    >>> from core.systems.checkpoint_models import mlp_chain
-    >>> costs, sizes = profile_layers(mlp_chain(layers=2, width=8, rows=64))
-    >>> costs, sizes[0]
-    """
-    raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class Residual:
-    """One named difference between two ways of counting the peak."""
-
-    name: Literal["kernel scratch", "rounding to 512 B", "segments"]  # key of its label
-    n_bytes: int  # its size
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
-    """The same run counted in five ways, each the one before plus a named residual."""
-
-    predicted_bytes: int  # peak of the run on fake tensors: nothing allocated
-    live_bytes: int  # peak of live tensor bytes, measured by the tracker
-    saved_bytes: int  # distinct bytes that autograd saved for backward, measured by saved-tensor hooks, parameters left out
-    allocator_bytes: int  # peak of the device's own allocator: profiler on the CPU, allocator counters on CUDA
-    allocator: str  # who counted: "torch.profiler" or the CUDA device's name
-    rounded_bytes: int  # peak of the same requests rounded to CUDA's 512 B, modelled
-    reserved_bytes: int  # peak of segments that CUDA's caching allocator would reserve for them, modelled
-    residuals: tuple[Residual, ...]  # kernel scratch = allocator − live; rounding = rounded − live; segments = reserved − rounded
-
-
-def reconcile(chain: Chain, plan: CheckpointPlan, *, seed: int = 0) -> Reconciliation:
-    """Predict the peak on fake tensors, measure it twice, model CUDA's allocator, and name every difference.
-
-    Convention: all peaks include parameters, inputs and gradients. On the CPU, rounding and segments are what CUDA's allocator
-    would add (a model); on CUDA `allocator_bytes` is `max_memory_allocated`, which holds the rounding too.
-
-    Args:
-        chain, plan, seed: as `run_with_checkpoints`.
-    """
-    raise NotImplementedError
-
-
-def saved_tensor_bytes(chain: Chain) -> tuple[int, ...]:
-    """(n,) distinct bytes that each layer's forward saves for backward, parameters left out, by saved-tensor hooks.
-
-    Convention: a storage that several operators save counts once, where it is saved first. Works on fake tensors.
-
-    Args:
-        chain: layers and input.
-    """
-    raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class BlockActivations:
-    """Bytes that one transformer layer saves for backward, by Korthikanti et al."""
-
-    attention: float  # 11·s·b·h + 5·a·s²·b, without the second term when fused
-    mlp: float  # 19·s·b·h
-    layer_norms: float  # 4·s·b·h
-    total: float  # sum; 2·s·b·h if everything is recomputed
-
-
-def korthikanti_bytes(
-    *, tokens: int, batch: int, width: int, heads: int, fused_attention: bool = False, tensor_parallel: int = 1
-) -> BlockActivations:
-    """Activation memory of one transformer layer in 16 bits with dropout: s·b·h·(34 + 5·a·s/h) bytes.
-
-    Convention: 2 bytes per element, 1 byte per element of a dropout mask. A fused attention kernel removes 5·a·s²·b. With t-way
-    tensor parallelism without sequence parallelism s·b·h·(10 + 24/t + 5·a·s/(h·t)): layer norms, their inputs and two dropouts
-    are not divided.
-
-    Args:
-        tokens: s.
-        batch: b.
-        width: h.
-        heads: a.
-        fused_attention: scores are never stored.
-        tensor_parallel: t ≥ 1.
-
-    Raises:
-        ValueError: if a size is below 1.
-
-    Source: arXiv:2205.05198 eq. 1, 2 and §4.1.
-
-    >>> block = korthikanti_bytes(tokens=2048, batch=1, width=4096, heads=32)
-    >>> block.total / (2048 * 4096)
-    114.0
-    """
-    raise NotImplementedError
+def _same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return torch.equal(a.contiguous().view(torch.uint8), b.contiguous().view(torch.uint8))

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal, TypeAlias
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils import flop_counter
 
 Kind = Literal["parameters", "gradients", "inputs", "activations", "recomputed", "workspace"]
 Phase = Literal["baseline", "forward", "recompute", "backward", "end"]
@@ -51,6 +52,7 @@ class MemoryEvent:
     freed: tuple[int, ...]  # numbers of the storages that died since the event before
     became_gradients: tuple[int, ...]  # numbers of the storages that a parameter's .grad took over in this event
     flops: int  # floating point operations of this operator, by PyTorch's own formulas; 0 where it has none
+    allocator_bytes: int  # in use by the count of the device's own allocator; −1 on the CPU, whose allocator keeps none
 
     @property
     def total_bytes(self) -> int:
@@ -100,7 +102,7 @@ class LiveMemoryTracker(TorchDispatchMode):
     """
 
     def __init__(self, *, parameters: Iterable[torch.Tensor] = (), inputs: Iterable[torch.Tensor] = ()) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._parameters, self._inputs = tuple(parameters), tuple(inputs)
         self._events: list[MemoryEvent] = []
         self._storages: dict[int, _Storage] = {}  # by address of the storage, while it lives
@@ -114,6 +116,10 @@ class LiveMemoryTracker(TorchDispatchMode):
         self._cancelled = False
         self._start_s = 0.0
         self._hooks: list[Any] = []
+        device = next((t.device for t in (*self._parameters, *self._inputs)), torch.device("cpu"))
+        fake = any(isinstance(t, FakeTensor) for t in (*self._parameters, *self._inputs))
+        counts = device.type != "cpu" and not fake
+        self._counter: Any = torch.get_device_module(device).memory_allocated if counts else None
 
     @property
     def events(self) -> Sequence[MemoryEvent]:
@@ -140,7 +146,7 @@ class LiveMemoryTracker(TorchDispatchMode):
         self._phase, self._layer = phase, layer
 
     @contextmanager
-    def at(self, phase: Phase, layer: int) -> Iterator[None]:
+    def at(self, phase: Phase, layer: int) -> Generator[None, None, None]:
         """Operators inside belong to this phase and layer."""
         before = self._phase, self._layer
         self.turn_to(phase, layer)
@@ -158,13 +164,14 @@ class LiveMemoryTracker(TorchDispatchMode):
             if parameter.grad is not None:
                 self._register(parameter.grad, GRADIENTS)
             if parameter.requires_grad:
-                self._hooks.append(parameter.register_post_accumulate_grad_hook(self._adopt))
+                untyped: Any = parameter
+                self._hooks.append(untyped.register_post_accumulate_grad_hook(self._adopt))
         self._note("baseline", 0)
         self._phase = "forward"
         return super().__enter__()
 
     def __exit__(self, *exception: Any) -> None:
-        super().__exit__(*exception)
+        super().__exit__(*exception)  # pyright: ignore[reportUnknownMemberType]
         for hook in self._hooks:
             hook.remove()
         self._note_freed()
@@ -187,7 +194,7 @@ class LiveMemoryTracker(TorchDispatchMode):
 
     def _register(self, tensor: torch.Tensor, kind: int) -> None:
         storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
+        key, size = storage_address(tensor), storage.nbytes()
         known = self._storages.get(key)
         if known is not None and known.size == size:
             return
@@ -209,7 +216,7 @@ class LiveMemoryTracker(TorchDispatchMode):
         """A parameter's gradient is ready: its storage is no workspace any more."""
         if parameter.grad is None:
             return
-        storage = self._storages.get(parameter.grad.untyped_storage()._cdata)
+        storage = self._storages.get(storage_address(parameter.grad))
         if storage is not None and storage.kind != GRADIENTS:
             self._note_freed()
             self._live[storage.kind] -= storage.size
@@ -239,8 +246,20 @@ class LiveMemoryTracker(TorchDispatchMode):
                 tuple(freed),
                 tuple(adopted),
                 flops,
+                -1 if self._counter is None else int(self._counter()),
             )
         )
+
+
+def storage_address(tensor: torch.Tensor) -> int:
+    """Which storage a tensor sees, while that storage lives; fake tensors have one too.
+
+    >>> x = torch.zeros(2, 3)
+    >>> storage_address(x.T) == storage_address(x), storage_address(x + 0) == storage_address(x)
+    (True, False)
+    """
+    storage: Any = tensor.untyped_storage()
+    return int(storage._cdata)
 
 
 @dataclass(slots=True)
@@ -255,12 +274,13 @@ class _Storage:
 
 def _flops(packet: Any, args: Any, kwargs: Any, out: Any) -> int:
     """What `torch.utils.flop_counter` counts for this operator, and the same for the CPU's own attention kernel."""
+    counted: Any = flop_counter  # without types
     name = str(packet)
     if name == "aten._scaled_dot_product_flash_attention_for_cpu":
-        return sdpa_flop_count(args[0].shape, args[1].shape, args[2].shape)
+        return counted.sdpa_flop_count(args[0].shape, args[1].shape, args[2].shape)
     if name == "aten._scaled_dot_product_flash_attention_for_cpu_backward":
-        return sdpa_backward_flop_count(args[0].shape, args[1].shape, args[2].shape, args[3].shape)
-    formula = flop_registry.get(packet)
+        return counted.sdpa_backward_flop_count(args[0].shape, args[1].shape, args[2].shape, args[3].shape)
+    formula = counted.flop_registry.get(packet)
     return 0 if formula is None else int(formula(*args, **kwargs, out_val=out))
 
 

@@ -8,14 +8,28 @@ Notation: Ψ parameters; MiB = 2²⁰ bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.systems.checkpoint_models import Chain, Dtype, TransformerShape
-from core.systems.checkpoint_plans import CheckpointPlan
-from core.systems.checkpointing import MemoryRun
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from core.systems.caching_allocator import Request, allocator_peaks, requests_of
+from core.systems.checkpoint_models import DTYPES, Dtype
+from core.systems.checkpoint_plans import CheckpointPlan, checkpoint_plan
+from core.systems.checkpointing import MemoryRun, predict_run
+from core.systems.transformer_config import TransformerShape, config_chain
 
 Optimizer = Literal["none", "sgd", "sgd momentum", "adamw", "adamw fp32 master"]
+
+# per parameter: numbers in the weights' type, and bytes besides
+OPTIMIZER_BYTES: dict[Optimizer, tuple[int, int]] = {
+    "none": (0, 0),
+    "sgd": (0, 0),
+    "sgd momentum": (1, 0),
+    "adamw": (2, 0),
+    "adamw fp32 master": (0, 12),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +90,39 @@ def predict_peak(
     Raises:
         ValueError: if a size is out of range or the plan has another number of layers.
     """
-    raise NotImplementedError
+    if optimizer not in OPTIMIZER_BYTES:
+        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZER_BYTES)}, got {optimizer!r}")
+    if plan is None:
+        plan = checkpoint_plan("none", shape.layers + 2)
+    with FakeTensorMode():
+        chain = config_chain(shape, batch=batch, tokens=tokens, dtype=dtype)
+    run = predict_run(chain, plan)
+    weights, per_weight = OPTIMIZER_BYTES[optimizer]
+    width = DTYPES[dtype].itemsize
+    states = [p.numel() * (weights * width + per_weight) for p in chain.parameters]
+    requests = tuple(Request(-2 - i, n) for i, n in enumerate(states) if n)
+    highest = max(event.total_bytes for event in run.events)
+    peaks = allocator_peaks(_renumbered((*requests, *requests_of(run.events))))
+    start = run.events[0].live_bytes
+    return PeakPrediction(
+        parameters_bytes=start[0],
+        gradients_bytes=max(event.live_bytes[1] for event in run.events),
+        optimizer_bytes=sum(states),
+        inputs_bytes=start[2],
+        activation_peak_bytes=run.activation_peak_bytes,
+        peak_bytes=highest + sum(states),
+        rounded_peak_bytes=peaks.allocated_bytes,
+        reserved_peak_bytes=peaks.reserved_bytes,
+        forward_flops=run.forward_flops,
+        recompute_flops=run.recompute_flops,
+        run=run,
+    )
+
+
+def _renumbered(requests: Sequence[Request]) -> tuple[Request, ...]:
+    """Optimizer states, numbered below 0, made to come first."""
+    lowest = min((request.number for request in requests), default=0)
+    return tuple(Request(request.number - lowest, request.n_bytes) for request in requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +144,32 @@ def fits_card(prediction: PeakPrediction, card: Card, *, context_bytes: int = 60
         card: its memory.
         context_bytes: allowance, assumed, ≥ 0.
     """
-    raise NotImplementedError
+    if context_bytes < 0:
+        raise ValueError(f"context_bytes must not be negative, got {context_bytes}")
+    needed = prediction.reserved_peak_bytes + context_bytes
+    return Verdict(card, needed <= card.total_bytes, needed, card.total_bytes - needed, context_bytes)
 
 
-def largest_batch(shape: TransformerShape, card: Card, *, tokens: int, plan: CheckpointPlan | None, most: int = 1024) -> int:
+def largest_batch(
+    shape: TransformerShape, card: Card, *, tokens: int, plan: CheckpointPlan | None = None, most: int = 1024
+) -> int:
     """The largest batch in [0, most] whose step fits the card, by bisection over fake runs.
 
-    Args, Convention: as `predict_peak` and `fits_card`, defaults of both.
+    Convention: the defaults of `predict_peak` and `fits_card`.
+
+    Args:
+        shape, tokens, plan: as `predict_peak`.
+        card: its memory.
+        most: where the search ends.
     """
-    raise NotImplementedError
-
-
-def fake_run(chain_of: object, plan: CheckpointPlan) -> MemoryRun:
-    """Run a chain made inside `FakeTensorMode`."""
-    raise NotImplementedError
+    low, high = 0, most + 1  # low fits, high does not
+    batch = 1
+    while high - low > 1:
+        batch = min(batch, most)
+        if fits_card(predict_peak(shape, batch=batch, tokens=tokens, plan=plan), card).fits:
+            low = batch
+        else:
+            high = batch
+        batch = 2 * low if high > most else (low + high) // 2
+        batch = max(batch, low + 1)
+    return low
