@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,15 @@ class Chain:
     def parameter_count(self) -> int:
         """How many numbers are trained."""
         return sum(p.numel() for p in self.parameters)
+
+
+def as_state(output: Any) -> tuple[torch.Tensor, ...]:
+    """What a layer hands on, always as a tuple.
+
+    >>> len(as_state(torch.zeros(1))), len(as_state((torch.zeros(1), torch.zeros(2))))
+    (1, 2)
+    """
+    return cast("tuple[torch.Tensor, ...]", output) if isinstance(output, tuple) else (output,)
 
 
 def mlp_chain(
@@ -244,7 +253,8 @@ def unet_chain(image: npt.NDArray[np.uint8], *, channels: int = 8, seed: int = 0
         nn.Conv2d(c, 1, 1, device="meta"),
     )
     names = ("down 1", "down 2", "bottom", "up 2", "up 1", "head")
-    picture = torch.from_numpy(np.ascontiguousarray(image[:h, :w].transpose(2, 0, 1)))[None].to(torch.float32) / 255
+    rgb = torch.as_tensor(image[:h, :w].astype(np.float32))  # (H, W, 3)
+    picture = (rgb / 255).permute(2, 0, 1)[None].contiguous()  # (1, 3, H, W)
     made = seeded_layers(_on_states(layers), torch.Generator().manual_seed(seed), device, torch.float32)
     return Chain(made, names, picture.to(device), c * h * w * 4, math.nan, math.nan, math.nan)
 

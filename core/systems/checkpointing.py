@@ -17,14 +17,14 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
+from torch.utils import checkpoint as torch_checkpoint
 
-from core.systems.checkpoint_models import Chain, Dropout
+from core.systems.checkpoint_models import Chain, Dropout, as_state
 from core.systems.checkpoint_plans import (
     CheckpointPlan,
     Nodes,
@@ -273,9 +273,12 @@ class _Run:
         def inside(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
             return self._through(nodes, tensors)
 
+        library: Any = torch_checkpoint  # without types
         kept = {"matmul": MATMULS, "attention": ATTENTION}.get(self.plan.policy)
-        selective = {} if kept is None else {"context_fn": partial(create_selective_checkpoint_contexts, list(kept))}
-        made: Any = checkpoint(
+        selective = (
+            {} if kept is None else {"context_fn": partial(library.create_selective_checkpoint_contexts, [*kept])}
+        )
+        made: tuple[torch.Tensor, ...] = library.checkpoint(
             inside,
             *state,
             use_reentrant=False,
@@ -289,11 +292,11 @@ class _Run:
     def _layer(self, i: int, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         again = self.backward
         with self.tracker.at("recompute" if again else "forward", i):
-            made = self.layers[i](*state)
-        out: tuple[torch.Tensor, ...] = made if isinstance(made, tuple) else (made,)
+            made: Any = self.layers[i](*state)
+        out = as_state(made)
         if not again and out[0].requires_grad:  # its gradient arrives when the layer's backward begins
-            tracker = self.tracker
-            out[0].register_hook(lambda _: tracker.turn_to("backward", i))  # pyright: ignore[reportUnknownMemberType]
+            first, tracker = cast(Any, out[0]), self.tracker
+            first.register_hook(lambda _gradient: tracker.turn_to("backward", i))  # pyright: ignore[reportUnknownLambdaType]
         return out
 
     @contextmanager

@@ -18,7 +18,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from core.systems.caching_allocator import allocator_peaks, requests_of
-from core.systems.checkpoint_models import Chain
+from core.systems.checkpoint_models import Chain, as_state
 from core.systems.checkpoint_plans import CheckpointPlan
 from core.systems.checkpoint_schedules import LayerSizes
 from core.systems.checkpointing import Loss, MemoryRun, predict_run, run_with_checkpoints, watched_by
@@ -73,11 +73,11 @@ def _alone(layer: nn.Module, state: tuple[torch.Tensor, ...]) -> tuple[int, int,
     parameters = tuple(layer.parameters())
     with torch.no_grad(), LiveMemoryTracker(parameters=parameters, inputs=state) as plain:
         made: Any = layer(*state)
-    after: tuple[torch.Tensor, ...] = made if isinstance(made, tuple) else (made,)
+    after = as_state(made)
     inputs = tuple(t.detach().requires_grad_(t.is_floating_point()) for t in state)
     with LiveMemoryTracker(parameters=parameters, inputs=inputs) as tracker:
         recorded: Any = layer(*inputs)
-        outputs: tuple[torch.Tensor, ...] = recorded if isinstance(recorded, tuple) else (recorded,)
+        outputs = as_state(recorded)
         tracker.turn_to("backward", -1)
         between = len(tracker.events) - 1
         fresh = [t for t in outputs if t.requires_grad and all(t is not x for x in inputs)]
@@ -207,7 +207,7 @@ def saved_tensor_bytes(chain: Chain) -> tuple[int, ...]:
         for i, layer in enumerate(layers):
             now = i
             made: Any = layer(*state)
-            state = made if isinstance(made, tuple) else (made,)
+            state = as_state(made)
     return tuple(counts)
 
 

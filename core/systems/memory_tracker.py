@@ -20,9 +20,9 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils import flop_counter
 
 Kind = Literal["parameters", "gradients", "inputs", "activations", "recomputed", "workspace"]
 Phase = Literal["baseline", "forward", "recompute", "backward", "end"]
@@ -182,10 +182,10 @@ class LiveMemoryTracker(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._cancelled:
             raise RunCancelled("the run was cancelled")
+        if func.is_view or func.namespace == "prim":  # a question about a tensor, no work
+            return func(*args, **(kwargs or {}))
         self._note_freed()
         out = func(*args, **(kwargs or {}))
-        if func.is_view:
-            return out
         for tensor in tree_leaves(out):
             if isinstance(tensor, torch.Tensor):
                 self._register(tensor, BORN_IN[self._phase])
