@@ -6,8 +6,10 @@ Notation: a segment is one cudaMalloc, cut into blocks; reserved counts segments
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from core.systems.memory_tracker import CUDA_BLOCK, MemoryEvent, cuda_rounded_bytes
 
@@ -16,6 +18,8 @@ SMALL_SEGMENT = 2 << 20  # bytes
 LARGE_SEGMENT = 20 << 20  # bytes, for requests below MIN_LARGE
 MIN_LARGE = 10 << 20  # bytes; from here on a request gets a segment of its own …
 ROUND_LARGE = 2 << 20  # … of the next multiple of this
+
+_Free: TypeAlias = tuple[int, int, int]  # (bytes, segment, start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +97,16 @@ def allocator_steps(requests: Sequence[Request]) -> Generator[AllocatorStep, Non
 
 @dataclass(slots=True)
 class _Pools:
-    """Segments as they are: each a list of blocks in order, and whether it is of the small pool."""
+    """Segments as they are, and the free blocks of both pools in the order in which they are offered."""
 
-    segments: list[list[Block]] = field(default_factory=list[list[Block]])
-    small: list[bool] = field(default_factory=list[bool])
-    blocks: dict[int, int] = field(default_factory=dict[int, int])  # allocation -> its segment
+    segments: list[list[Block]] = field(default_factory=list[list[Block]])  # blocks in order
+    small: list[bool] = field(default_factory=list[bool])  # (segments) of the small pool
+    free: tuple[list[_Free], list[_Free]] = field(
+        default_factory=lambda: ([], [])
+    )  # of the large and of the small pool, sorted
+    blocks: dict[int, tuple[int, int]] = field(
+        default_factory=dict[int, tuple[int, int]]
+    )  # allocation -> (segment, start)
 
 
 def _served(requests: Sequence[Request], pools: _Pools) -> Generator[AllocatorStep, None, None]:
@@ -107,14 +116,16 @@ def _served(requests: Sequence[Request], pools: _Pools) -> Generator[AllocatorSt
         new_segment = False
         if request.n_bytes:
             size = cuda_rounded_bytes(request.n_bytes)
-            place = _free_block(pools, size)
-            if place is None:
+            free = pools.free[size <= SMALL_REQUEST]
+            place = bisect_left(free, (size, -1, -1))  # the smallest that is large enough, the oldest of equals
+            if place == len(free):
                 length = _segment_bytes(size)
+                free.append((length, len(pools.segments), 0))
                 pools.segments.append([Block(0, length, -1)])
                 pools.small.append(size <= SMALL_REQUEST)
                 reserved, new_segment = reserved + length, True
-                place = len(pools.segments) - 1, 0
-            allocated += _take(pools, place, size, request.number)
+            _, segment, start = free.pop(place)
+            allocated += _take(pools, segment, start, size, request.number)
             sizes[request.number] = request.n_bytes
             live += request.n_bytes
         else:
@@ -129,41 +140,39 @@ def _segment_bytes(size: int) -> int:
     return LARGE_SEGMENT if size < MIN_LARGE else -(-size // ROUND_LARGE) * ROUND_LARGE
 
 
-def _free_block(pools: _Pools, size: int) -> tuple[int, int] | None:
-    """(segment, position) of the smallest free block of the right pool that is large enough; the oldest of equals."""
-    best: tuple[int, int, int] | None = None
-    for s, blocks in enumerate(pools.segments):
-        if pools.small[s] != (size <= SMALL_REQUEST):
-            continue
-        for i, block in enumerate(blocks):
-            if block.number < 0 and block.n_bytes >= size and (best is None or block.n_bytes < best[0]):
-                best = block.n_bytes, s, i
-    return None if best is None else best[1:]
+def _position(blocks: list[Block], start: int) -> int:
+    return next(i for i, block in enumerate(blocks) if block.start == start)
 
 
-def _take(pools: _Pools, place: tuple[int, int], size: int, number: int) -> int:
+def _take(pools: _Pools, segment: int, start: int, size: int, number: int) -> int:
     """Occupy a free block, split if the rest is worth keeping; its length."""
-    s, i = place
-    block = pools.segments[s][i]
-    rest = block.n_bytes - size
-    if rest >= CUDA_BLOCK if pools.small[s] else rest > SMALL_REQUEST:
-        pools.segments[s][i : i + 1] = [Block(block.start, size, number), Block(block.start + size, rest, -1)]
+    blocks = pools.segments[segment]
+    i = _position(blocks, start)
+    length = blocks[i].n_bytes
+    rest = length - size
+    if rest >= CUDA_BLOCK if pools.small[segment] else rest > SMALL_REQUEST:
+        blocks[i : i + 1] = [Block(start, size, number), Block(start + size, rest, -1)]
+        insort(pools.free[pools.small[segment]], (rest, segment, start + size))
+        length = size
     else:
-        size = block.n_bytes
-        pools.segments[s][i] = Block(block.start, size, number)
-    pools.blocks[number] = s
-    return size
+        blocks[i] = Block(start, length, number)
+    pools.blocks[number] = segment, start
+    return length
 
 
 def _give_back(pools: _Pools, number: int) -> int:
     """Free an allocation's block and merge it with its free neighbours; its length."""
-    blocks = pools.segments[pools.blocks.pop(number)]
-    i = next(i for i, block in enumerate(blocks) if block.number == number)
+    segment, start = pools.blocks.pop(number)
+    blocks, free = pools.segments[segment], pools.free[pools.small[segment]]
+    i = _position(blocks, start)
     size = blocks[i].n_bytes
     first = i - 1 if i and blocks[i - 1].number < 0 else i
     last = i + 1 if i + 1 < len(blocks) and blocks[i + 1].number < 0 else i
-    length = sum(block.n_bytes for block in blocks[first : last + 1])
-    blocks[first : last + 1] = [Block(blocks[first].start, length, -1)]
+    for k in {first, last} - {i}:
+        free.remove((blocks[k].n_bytes, segment, blocks[k].start))
+    merged = Block(blocks[first].start, sum(block.n_bytes for block in blocks[first : last + 1]), -1)
+    blocks[first : last + 1] = [merged]
+    insort(free, (merged.n_bytes, segment, merged.start))
     return size
 
 

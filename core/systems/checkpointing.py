@@ -200,6 +200,8 @@ class _Run:
     """One forward and backward on parameters of its own, which share the chain's memory but not its gradients."""
 
     def __init__(self, chain: Chain, plan: CheckpointPlan, options: _Options, *, device: str, fake: Any = None) -> None:
+        if options.loss not in ("sum", "squares"):
+            raise ValueError(f'loss must be "sum" or "squares", got {options.loss!r}')
         self.chain, self.plan, self.options, self.device, self.fake = chain, plan, options, device, fake
         self.random = any(isinstance(m, Dropout) for layer in chain.layers for m in layer.modules())
         known: dict[int, Any] = {}
