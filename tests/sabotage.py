@@ -47,9 +47,9 @@ class Sabotage:
 
 def sabotages() -> tuple[Sabotage, ...]:
     """Every seeded bug."""
-    from tests.sabotages import perception
+    from tests.sabotages import checkpointing, perception
 
-    return perception.SABOTAGES
+    return (*perception.SABOTAGES, *checkpointing.SABOTAGES)
 
 
 def patched(source: str, bug: Sabotage) -> str:

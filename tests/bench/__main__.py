@@ -9,7 +9,10 @@ from collections.abc import Sequence
 
 from tests.bench.table import markdown
 
-MODULES = ("tests.bench.segmentation",)  # each has measure() -> Iterable[Row]
+MODULES = (
+    "tests.bench.segmentation",
+    "tests.bench.checkpointing",
+)  # each has measure() -> Iterable[Row]
 
 
 def main(words: Sequence[str]) -> int:

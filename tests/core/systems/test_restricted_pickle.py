@@ -1,4 +1,5 @@
 import collections
+import contextlib
 import os
 import pickle
 import pickletools
@@ -167,7 +168,7 @@ def test_limits():
     data = pickle.dumps(list(range(1000)))
     with pytest.raises(RefusedPickle, match="at most 100 instructions"):
         read_plain_pickle(data, most_operations=100)
-    with pytest.raises(RefusedPickle, match="the file must have at most 0 MiB, got 0.0"):
+    with pytest.raises(RefusedPickle, match=r"the file must have at most 0 MiB, got 0\.0"):
         read_plain_pickle(data, most_bytes=1000)
     count = sum(1 for _ in pickletools.genops(data))
     assert read_plain_pickle(data, most_operations=count, most_bytes=len(data)) == list(range(1000))
@@ -177,10 +178,8 @@ def test_limits():
 @given(data=st.binary(max_size=60))
 def test_any_bytes_are_data_or_refused(data):
     for blob in (data, b"\x80\x04" + data, b"\x80\x04" + data + b"."):
-        try:
+        with contextlib.suppress(RefusedPickle):
             read_plain_pickle(blob)
-        except RefusedPickle:
-            pass
 
 
 def test_every_instruction_of_python_is_understood_or_refused():
