@@ -67,7 +67,7 @@ def requests_of(events: Iterable[MemoryEvent]) -> tuple[Request, ...]:
     found: list[Request] = []
     for event in events:
         found += (Request(number, 0) for number in event.freed)
-        found += (Request(number, size) for number, size, _ in event.allocated if size)
+        found += (Request(number, size) for number, size, _ in event.allocated)
     born = {request.number for request in found if request.n_bytes}
     return tuple(request for request in found if request.number in born)  # storages of nothing are no requests
 

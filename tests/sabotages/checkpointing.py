@@ -376,7 +376,10 @@ SABOTAGES = (
         tests="tests/core/systems/test_caching_allocator.py",
     ),
     Sabotage(
-        ALLOCATOR, "size, _ in event.allocated if size)", "size, _ in event.allocated)", "empty storages ask for memory"
+        ALLOCATOR,
+        "for request in found if request.number in born)",
+        "for request in found)",
+        "empty storages ask for memory",
     ),
     Sabotage(PREDICTION, '"adamw fp32 master": (0, 12),', '"adamw fp32 master": (0, 8),', "master weights forgotten"),
     Sabotage(

@@ -1,13 +1,18 @@
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from core.systems.caching_allocator import Request, allocator_peaks, allocator_steps, requests_of
 from core.systems.memory_tracker import LiveMemoryTracker
 from tests.oracles import checkpointing as oracle
 
-quick = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    deadline=None,
+    max_examples=150,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # the examples are small as they come
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 MB = 1 << 20
 
 
@@ -78,6 +83,11 @@ def test_requests_come_from_births_and_deaths():
     assert found[0] == (0, 400)
     assert [size for _, size in found] == [400, 400, 0, 400, 0]
     assert list(allocator_steps(requests_of(tracker.events)))[-1].live_bytes == 400
+
+
+def test_the_blocks_are_those_of_the_first_peak():
+    peaks = allocator_peaks([Request(0, 512), Request(0, 0), Request(1, 512)])
+    assert [block.number for blocks in peaks.blocks_at_peak for block in blocks] == [0, -1]
 
 
 def test_steps_never_change_and_a_generator_can_be_taken_again():

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from core.systems import checkpoint_plans as plans
@@ -19,7 +19,12 @@ from core.systems.checkpoint_plans import (
     segments_plan,
 )
 
-quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    deadline=None,
+    max_examples=60,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # the examples are small as they come
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def walked(layers, segments):

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from core.systems.checkpoint_plans import CheckpointPlan, flattened, segments_plan
@@ -13,7 +13,12 @@ from core.systems.checkpoint_schedules import (
 )
 from tests.oracles import checkpointing as oracle
 
-quick = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    deadline=None,
+    max_examples=40,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # the examples are small as they come
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 CHAIN = [LayerSizes(1, 2, 0, 1)] * 4
 
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.distributed._tools.mem_tracker import MemTracker
@@ -27,7 +27,12 @@ from core.systems.memory_accounting import profile_layers
 from core.systems.memory_tracker import LiveMemoryTracker, RunCancelled
 from tests.oracles import checkpointing as oracle
 
-quick = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    deadline=None,
+    max_examples=12,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # the examples are small as they come
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 KS = (1, 2, 3, 4, 6, 12)
 LOSS_BYTES = 8  # the loss and its gradient, one number each, are alive too
 
@@ -95,7 +100,7 @@ def test_the_peak_is_memtrackers_to_the_byte(model, segments, loss, receipt):
     """
     chains = {
         "mlp": small_mlp,
-        "transformer": lambda: small_transformer(blocks=4),
+        "transformer": lambda: small_transformer(blocks=4, width=32),
         "unet": lambda: unet_chain(picture()),
     }
     chain = chains[model]()
@@ -229,12 +234,11 @@ def test_revolve_runs_as_often_as_it_says(length, checkpoints, receipt):
 
 
 def test_the_solvers_peak_is_the_measured_one(receipt):
-    for chain in (small_mlp(), small_transformer(batch=2)):
+    for chain, budgets in ((small_mlp(), (8, 9, 12)), (small_transformer(blocks=8, width=32, tokens=64), (24, 28, 40))):
         costs, sizes = profile_layers(chain)
-        for budget in (7, 9, 12, 24, 26, 29):
+        for budget in budgets:
             best = optimal_checkpoints(costs, sizes, budget * chain.unit_bytes)
-            if best is None:
-                continue
+            assert best is not None
             run = run_with_checkpoints(chain, plan=best.plan)
             # a plain sum's gradient takes no memory, where the solver assumes one activation
             assert -LOSS_BYTES - 1e-4 * best.peak <= best.peak - run.activation_peak_bytes <= chain.unit_bytes
@@ -270,8 +274,8 @@ def test_full_recomputation_costs_a_third(receipt):
     )
     run = run_with_checkpoints(open_input, segments=5, early_stop=False)
     receipt(run_with_checkpoints, "flops_ratio", run.flops_ratio, 4 / 3, reference="(1 + 1 + 2)/(1 + 2)")
-    stopped = run_with_checkpoints(small_transformer(blocks=2), segments=2)
-    whole = run_with_checkpoints(small_transformer(blocks=2), segments=2, early_stop=False)
+    stopped = run_with_checkpoints(small_transformer(blocks=2, width=32), segments=2)
+    whole = run_with_checkpoints(small_transformer(blocks=2, width=32), segments=2, early_stop=False)
     assert stopped.recompute_flops < whole.recompute_flops == whole.forward_flops
     assert run_with_checkpoints(chain).recompute_flops == 0
     assert run_with_checkpoints(chain).flops_ratio == 1
@@ -279,7 +283,7 @@ def test_full_recomputation_costs_a_third(receipt):
 
 def test_checkpoint_sequential_saves_the_last_segments_work_and_nothing_else():
     chain = small_mlp()
-    for k in (2, 3, 4, 6):
+    for k in (2, 4):
         ours = run_with_checkpoints(chain, plan=checkpoint_plan("checkpoint_sequential", 12, segments=k))
         every = run_with_checkpoints(chain, segments=k, early_stop=False)
         assert ours.activation_peak_bytes == every.activation_peak_bytes
@@ -293,7 +297,7 @@ def test_checkpoint_sequential_saves_the_last_segments_work_and_nothing_else():
 
 
 def test_policies_keep_what_they_say():
-    chain = small_transformer(blocks=6)
+    chain = small_transformer(blocks=6, width=32)
     none, full = run_with_checkpoints(chain), run_with_checkpoints(chain, segments=6)
     matmul, attention = (run_with_checkpoints(chain, policy=policy) for policy in ("matmul", "attention"))
     assert full.kept_bytes < attention.kept_bytes < matmul.kept_bytes < none.kept_bytes
@@ -363,7 +367,8 @@ def test_any_plan_gives_the_same_gradients_and_never_keeps_more(data):
 
 
 def test_fake_runs_are_the_real_ones_event_by_event(receipt):
-    chains = (small_mlp(), small_transformer(blocks=3), unet_chain(picture()), small_mlp(dropout=0.5))
+    block = small_transformer(blocks=3, width=16, tokens=32)
+    chains = (small_mlp(rows=32), block, unet_chain(picture()), small_mlp(rows=32, dropout=0.5))
     for chain in chains:
         n = len(chain.layers)
         for plan in (checkpoint_plan("none", n), segments_plan(n, min(3, n))):

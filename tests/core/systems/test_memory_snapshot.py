@@ -80,6 +80,7 @@ def test_blocks_live_from_birth_to_death():
 def test_without_times_the_index_is_the_time():
     snapshot = read_snapshot(packed([[entry("alloc", 0, 5), entry("free_completed", 0, 5)]], []))
     assert [event.seconds for event in snapshot.events] == [0, 1]
+    assert [(block.born, block.died) for block in snapshot.blocks] == [(0, 1)]
     assert snapshot.peak_event == 0
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.distributed._tools.mem_tracker import MemTracker
@@ -22,7 +22,12 @@ from core.systems.memory_tracker import (
     storage_address,
 )
 
-quick = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    deadline=None,
+    max_examples=100,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # the examples are small as they come
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def model(width=24, depth=3):
