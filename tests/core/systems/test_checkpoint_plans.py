@@ -76,6 +76,7 @@ def test_what_the_strategies_are():
     assert checkpoint_plan("every layer", 3).nodes == ((0,), (1,), (2,))
     assert checkpoint_plan("every k-th", 5, every=2).nodes == ((0, 1), (2, 3), (4,))
     assert checkpoint_plan("sqrt", 12).nodes == segments_plan(12, 3).nodes
+    assert checkpoint_plan("sqrt", 8).nodes == segments_plan(8, 3).nodes  # √8 = 2.83
     assert checkpoint_plan("sqrt", 1).nodes == ((0,),)
     assert checkpoint_plan("save matmuls", 2) == CheckpointPlan(((0,), (1,)), "matmul")
     assert checkpoint_plan("save attention", 2) == CheckpointPlan(((0,), (1,)), "attention")

@@ -94,6 +94,7 @@ def test_mapped_segments_count_and_out_of_memory_has_another_address():
     trace = [entry("segment_map", 0, 50), entry("segment_unmap", 0, 20), oom]
     snapshot = read_snapshot(packed([trace], [segment(30, 0)]))
     assert [event.reserved_bytes for event in snapshot.events] == [50, 30, 30]
+    assert (snapshot.start_reserved_bytes, snapshot.peak_reserved_bytes) == (0, 50)
     assert snapshot.events[2].address == 123
 
 
