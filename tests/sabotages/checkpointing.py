@@ -129,8 +129,8 @@ SABOTAGES = (
     Sabotage(
         SCHEDULES,
         "< length:\n        repetitions += 1",
-        "<= length:\n        repetitions += 1",
-        "one repetition too many",
+        "< length - 1:\n        repetitions += 1",
+        "one repetition too few",
     ),
     Sabotage(
         SCHEDULES,

@@ -29,7 +29,7 @@ def chains(draw, most=5):
     sizes = []
     for _ in range(n):
         output = draw(st.integers(0, 5))
-        extras = draw(st.tuples(st.integers(0, 6), st.integers(0, 6)))
+        extras = draw(st.tuples(st.integers(0, 20), st.integers(0, 6)))
         sizes.append((output, output + draw(st.integers(0, 12)), *extras))
     return costs, sizes
 
@@ -124,6 +124,13 @@ def test_skips_are_carried():
     best = optimal_checkpoints([1, 1, 1], skipping, 7)
     assert best is not None
     assert best.extra_cost == 0
+
+
+def test_an_unrecorded_run_needs_its_scratch():
+    """Layer 2 runs unrecorded beside the kept output of layer 0 and needs ten units for that."""
+    sizes = [(1, 9, 0, 0), (1, 9, 0, 0), (1, 9, 10, 0), (1, 9, 0, 0)]
+    found = checkpoint_frontier([1.0] * 4, [LayerSizes(*size) for size in sizes])
+    assert [(point.peak, point.extra_cost) for point in found] == oracle.frontier([1.0] * 4, sizes)
 
 
 def test_half_of_the_time_for_a_third_of_the_memory():

@@ -131,6 +131,18 @@ def test_a_gradient_that_is_there_already_counts_from_the_start():
     assert not any(event.became_gradients for event in again.events)
 
 
+def test_a_gradient_that_dies_was_a_gradient():
+    weight = torch.ones(5, requires_grad=True)
+    with LiveMemoryTracker(parameters=[weight]) as tracker:
+        loss = weight.square().sum()
+        tracker.turn_to("backward", 0)
+        loss.backward()
+        assert tracker.events[-1].live_bytes[1] == 20
+        weight.grad = None
+        del loss
+    assert tracker.events[-1].live_bytes == (20, 0, 0, 0, 0, 0)
+
+
 def test_frozen_parameters_and_integer_inputs():
     net = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 4))
     net[0].weight.requires_grad_(False)
@@ -264,7 +276,9 @@ def test_cancel_works_inside_backward():
         with LiveMemoryTracker(inputs=[x]) as tracker:
             y = (x * x).sin()
             y.register_hook(lambda _: tracker.cancel())
-            y.sum().backward()
+            loss = y.sum()
+            tracker.turn_to("backward", 0)
+            loss.backward()
 
     with pytest.raises(RunCancelled):
         run()
