@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import gradio as gr
 
 from demos.kit import stage
-from demos.kit.controls import ControlError, checked, is_content, nearest_preset, to_query
+from demos.kit.controls import ControlError, checked, is_content, nearest_preset, spec_of, to_query
 from demos.kit.jobs import Stopped, run_job
 from demos.kit.numbers import Number
 from demos.kit.scene import Guess, Scene
@@ -58,9 +58,11 @@ class Demo(Generic[C, R]):
     charts: Mapping[str, Callable[[R, Text], go.Figure]] = field(
         default_factory=dict
     )  # drawn while their section is open
+    picks: tuple[str, ...] = ()  # controls whose value can be chosen on the stage
     drawing: Callable[[str, Mapping[str, Any]], str] | None = (
-        None  # ("box" or "paint", control values) -> the control to fill
+        None  # (one of `draws`, control values) -> control to fill
     )
+    draws: tuple[str, ...] = ("box", "paint")  # what can be made on the stage: box, paint, boxes, cells
 
     @property
     def kind(self) -> type[C]:
@@ -143,7 +145,14 @@ def attempt(
     except Exception:  # a visitor gets one sentence, the log the whole story
         LOG.exception("%s failed", demo.slug)
         sentence = error_sentence("internal", {}, language)
-    return (stage.answer(question, stage.message_only(sentence)), *(gr.skip() for _ in demo.charts))
+    said = stage.message_only(sentence, _choices(demo, values))
+    return (stage.answer(question, said), *(gr.skip() for _ in demo.charts))
+
+
+def _choices(demo: Demo[Any, Any], values: Mapping[str, Any]) -> dict[str, str]:
+    """What stands in the choices, as modes: also when it makes no view yet, the controls that belong to it are shown."""
+    offered = {item.name: spec_of(item).options for item in fields(demo.presets["start"])}
+    return {name: value for name, value in values.items() if isinstance(value, str) and value in offered.get(name, ())}
 
 
 def numbers_as_json(demo: Demo[Any, Any], controls: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Panel:
         """The component of one control, with its range, its label and its one-line explanation."""
         spec, value = spec_of(self.fields[name]), getattr(self.start, name)
         common: dict[str, Any] = {"elem_id": f"{self.demo.slug}--{name}", "interactive": True, **options}
-        if spec.kind != "drawn":
+        if spec.kind not in ("drawn", "marks"):
             common["label"] = self.text("controls", name, "label")
             info = self.text.find("controls", name, "info")
             if info and spec.kind != "files":
@@ -89,6 +89,8 @@ def _component(spec: Spec, value: Any, common: dict[str, Any], option: Callable[
         return gr.Checkbox(value=value, **common)
     if spec.kind == "files":
         return gr.File(file_count="multiple" if spec.many else "single", type="filepath", height=150, **common)
+    if spec.kind == "line":
+        return gr.Textbox(value=value, max_lines=1, **common)
     return gr.Textbox(value=value, visible="hidden", show_label=False, **common)
 
 

@@ -24,9 +24,12 @@ MOVES = {
     "number": ("input", "release", "submit"),  # dragged or arrow keys; reset or box left; typed and Enter
     "choice": ("input",),
     "toggle": ("input",),
+    "line": ("submit", "blur"),
     "files": ("upload", "clear", "delete"),
     "drawn": (),  # the stage's own events bring these
+    "marks": (),
 }
+PARTS = {"box": "xyxy", "paint": "drawing", "boxes": "boxes", "cells": "cells"}  # what the stage sends with each event
 
 
 def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> None:
@@ -65,7 +68,7 @@ def _connect(
     items = fields(panel.start)
     names = [item.name for item in items]
     controls = [panel.controls[name] for name in names]
-    drawn = [item.name for item in items if spec_of(item).kind == "drawn"]
+    drawn = [item.name for item in items if spec_of(item).kind in ("drawn", "marks")]
     flags = [panel.opened[name] for name in demo.charts]
     outputs = [scene, *(panel.plots[name] for name in demo.charts)]
     quiet: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
@@ -105,8 +108,9 @@ def _connect(
         name = str(_said(event).get("preset", ""))
         return whole(name, demo.presets[name], opened, question) if name in demo.presets else nothing
 
-    def recompute(question: str, *values: Any) -> tuple[Any, ...]:
-        return view(values, question=question)
+    def recompute(question: str, *values: Any) -> Any:
+        answer = view(values, question=question)
+        return answer if demo.charts else answer[0]  # Gradio takes a tuple for one output as that output's value
 
     def drawing(kind: str, part: str) -> Callable[..., tuple[Any, ...]]:
         def received(event: gr.EventData, question: str, *values: Any) -> tuple[Any, ...]:
@@ -137,10 +141,26 @@ def _connect(
     gr.on(moved, recompute, [turn, *controls, *flags], outputs, js=numbered, **quiet)
     scene.open_preset(open_preset, [turn, *flags], [*controls, *outputs], js=numbered, **quiet)
     if demo.drawing is not None:
-        for kind, part in (("box", "xyxy"), ("paint", "drawing")):
+        for kind in demo.draws:
             kept = [panel.controls[name] for name in drawn]
             event = getattr(scene, f"commit_{kind}")
-            event(drawing(kind, part), [turn, *controls, *flags], [*kept, *outputs], js=numbered, **quiet)
+            event(drawing(kind, PARTS[kind]), [turn, *controls, *flags], [*kept, *outputs], js=numbered, **quiet)
+    if demo.picks:
+
+        def picked(event: gr.EventData, question: str, *values: Any) -> tuple[Any, ...]:
+            """One control takes the value that was chosen on the stage, if it may be chosen there."""
+            said = _said(event)
+            name, value = said.get("control"), said.get("value")
+            if name not in demo.picks:
+                return (*(gr.skip() for _ in demo.picks), *(gr.skip() for _ in outputs))
+            changed = [value if name == other else old for other, old in zip(names, values, strict=False)]
+            answer = view([*changed, *values[len(names) :]], question=question)
+            refused = stage.message_of(answer[0]) is not None
+            kept = [value if name == other and not refused else gr.skip() for other in demo.picks]
+            return (*kept, *answer)
+
+        takers = [panel.controls[name] for name in demo.picks]
+        scene.commit_pick(picked, [turn, *controls, *flags], [*takers, *outputs], js=numbered, **quiet)
     for index, name in enumerate(demo.charts):
 
         def open_chart(*values: Any, index: int = index) -> tuple[Any, ...]:

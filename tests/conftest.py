@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,15 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
     return compare
 
 
+@cache
+def with_version(reference: str) -> str:
+    """A distribution's name with its version, anything else as it is. Looked up once: a search of all that is installed."""
+    try:
+        return f"{reference} {version(reference)}"
+    except (PackageNotFoundError, ValueError):
+        return reference
+
+
 @pytest.fixture
 def receipt(request: pytest.FixtureRequest) -> Callable[..., None]:
     """`receipt(source, quantity, got, expected, reference="scikit-learn", tolerance=1e-12)`.
@@ -79,10 +89,7 @@ def receipt(request: pytest.FixtureRequest) -> Callable[..., None]:
             apart = np.where(same, 0.0, np.abs(left - right))
         deviation = float(apart.max(initial=0.0))
         assert deviation <= tolerance, f"{quantity}: off by {deviation:g} from {reference}: {left} against {right}"
-        try:
-            name = f"{reference} {version(reference)}"
-        except (PackageNotFoundError, ValueError):
-            name = reference
+        name = with_version(reference)
         key = receipt_key(source, quantity)
         entry = _written.setdefault(key, {"fingerprint": source_fingerprint(source), "comparisons": {}})
         test = request.node.nodeid.split("[")[0]

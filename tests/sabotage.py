@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("core", "demos", "tests", "assets", "pyproject.toml")
+COPIED = ("core", "demos", "tests", "training", "assets", "pyproject.toml")
 NEVER = shutil.ignore_patterns("__pycache__", ".hypothesis", "bench", "e2e", "images", "videos")
 LOG = "pytest.log"
 NEVER_RAN = 99
@@ -47,9 +47,9 @@ class Sabotage:
 
 def sabotages() -> tuple[Sabotage, ...]:
     """Every seeded bug."""
-    from tests.sabotages import checkpointing, perception
+    from tests.sabotages import checkpointing, perception, systems
 
-    return (*perception.SABOTAGES, *checkpointing.SABOTAGES)
+    return (*perception.SABOTAGES, *systems.SABOTAGES, *checkpointing.SABOTAGES)
 
 
 def patched(source: str, bug: Sabotage) -> str:
@@ -124,6 +124,8 @@ def preload() -> None:
         "sklearn.metrics",
         "torch",
         "torchmetrics",
+        "transformers.loss.loss_deformable_detr",
+        "transformers.models.detr.modeling_detr",
     ):
         importlib.import_module(name)
 

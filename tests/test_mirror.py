@@ -22,12 +22,20 @@ MODULES = sorted(path for top in ("core", "demos") for path in (ROOT / top).rglo
 TESTED_AS = {
     "demos/kit/scene.py": "tests/demos/kit/test_stage.py",
     "demos/perception/segmentation_tables_figures.py": "tests/demos/perception/test_segmentation_metrics_figures.py",
+    "demos/systems/flash_attention_blocks.py": "tests/demos/systems/test_flash_attention.py",
+    "demos/systems/flash_attention_decode_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
+    "demos/systems/flash_attention_tables_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
+    "demos/systems/flash_attention_tray_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
+    "demos/perception/detr_matching_tables_figures.py": "tests/demos/perception/test_detr_matching_figures.py",
     "demos/kit/upload_errors.py": "tests/demos/kit/test_uploads.py",
     "demos/kit/mask_files.py": "tests/demos/kit/test_masks.py",
     "demos/kit/palettes.py": "tests/demos/kit/test_masks.py",
 }
 MOST_BYTES = 1_500_000
-OURS = ("stage/", "text/", "masks/", "receipts.json", "screenshot.png", "SOURCES.md")
+OURS = (
+    *("stage/", "text/", "masks/", "recordings/", "models/tiny_detr."),
+    *("receipts.json", "screenshot.png", "SOURCES.md"),
+)
 ROW = re.compile(r"^\| (\S+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
 
 

@@ -20,10 +20,12 @@ class PicturePane {
     this.pane = pane; this.stage = stage; this.cache = new Map();
     /* tiny pictures are drawn larger, huge ones no larger than screens are */
     const area = pane.width * pane.height;
-    this.scale = area > 2.1e6 ? Math.sqrt(2.1e6 / area) : Math.max(1, Math.floor(640 / Math.max(pane.width, pane.height)));
+    this.blocks = pane.layers.filter(l => l.type === 'grid');
+    this.scale = area > 2.1e6 ? Math.sqrt(2.1e6 / area) : Math.max(1, Math.floor((this.blocks.length ? 1400 : 640) / Math.max(pane.width, pane.height)));
     const W = Math.round(pane.width * this.scale), H = Math.round(pane.height * this.scale);
     this.canvas = el('canvas', { width: W, height: H, class: 'gb-raster' });
-    this.svg = sv('svg', { viewBox: `0 0 ${pane.width} ${pane.height}`, class: 'gb-vector', 'aria-hidden': 'true', preserveAspectRatio: 'none' });
+    this.svg = sv('svg', { viewBox: `0 0 ${pane.width} ${pane.height}`, class: pane.layers.some(l => l.type === 'picture' || l.type === 'labels') ? 'gb-vector' : 'gb-vector gb-plain', 'aria-hidden': 'true', preserveAspectRatio: 'none' });
+    this.marked = pane.layers.filter(l => l.names && l.type === 'cells');
     this.tip = el('output', { class: 'gb-tip', 'aria-live': 'off' });
     const most = pane.pixel ? `;--gb-most:${pane.pixel * pane.width}px` : '';
     this.holder = el('div', { class: 'gb-picture', style: `aspect-ratio:${pane.width}/${pane.height};--gb-ratio:${pane.width / pane.height}${most}` }, this.canvas, this.svg);
@@ -31,11 +33,17 @@ class PicturePane {
     this.bitmaps = new Map();
     this.root = el('figure', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('figcaption', { text: pane.title }));
-    this.root.append(this.holder, this.tip);
+    if (this.blocks.length) this.holder.style.minWidth = `${26 * pane.width}px`; // letters stay readable; a narrow screen scrolls
+    this.root.append(this.blocks.length ? el('div', { class: 'gb-scroll', tabindex: 0, role: 'group', 'aria-label': pane.title }, this.holder) : this.holder, this.tip);
+    const keys = pane.layers.filter(l => l.type === 'cells').flatMap(l => l.legend);
+    if (keys.length) this.root.append(el('div', { class: 'gb-legend' }, ...keys.map(k => swatch(...k))));
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
-    this.holder.addEventListener('pointermove', e => { this.hover(this.position(e)); this.point(this.spot(e)); });
+    const proofs = this.blocks.filter(l => l.receipts.length);
+    if (proofs.length) this.root.append(el('div', { class: 'gb-proofs' }, ...proofs.map(l => el('button', { type: 'button', class: 'gb-proof', data: { focus: `proof-${l.key}` }, text: proofs.length > 1 ? `${stage.text.receipt}: ${l.label}` : stage.text.receipt, on: { click: () => stage.showReceipt(pick(l.receipts, stage.step)) } }))));
+    this.holder.addEventListener('pointermove', e => { this.hover(this.position(e), this.spot(e)); if (!(stage.painter && stage.painter.hand)) this.point(this.spot(e)); });
     this.holder.addEventListener('pointerleave', e => { this.tip.textContent = ''; if (e.pointerType !== 'touch') this.point(null); });
     if (stage.links.any(pane.layers)) this.listen();
+    else if (pane.layers.some(l => l.pick || l.steps) && !(stage.data.scene.tools && stage.data.scene.tools.pane === pane.key)) this.picker = new Picker(this);
   }
   async ready() {
     for (const layer of this.pane.layers.filter(l => l.type === 'picture'))
@@ -59,8 +67,11 @@ class PicturePane {
     return column >= 0 && column < w && row >= 0 && row < h ? codes[row * w + column] : undefined;
   }
   codeAt(layer, [x, y]) { return this.codeUnder(layer, [x + .5, y + .5]); }
-  hover([x, y]) {
-    const said = [`${x}, ${y}`];
+  hover([x, y], place = [x, y]) {
+    const said = this.blocks.length || this.picker ? [] : [`${x}, ${y}`];
+    for (const layer of this.blocks) if (this.state[layer.key].visible) { const words = gridCell(layer, this.stage.step, place); if (words) said.push(words); }
+    for (const layer of this.pane.layers) if (layer.pick) said.push(this.stage.pickLabel(layer.pick, this.codeAt(layer, [x, y])));
+    for (const layer of this.marked) { const i = cellAt(layer, [x, y]); if (i >= 0 && layer.names[i]) said.push(layer.names[i]); }
     for (const layer of this.pane.layers) if (layer.type === 'labels' && this.state[layer.key].visible)
       for (const h of layer.hover) {
         const name = h.names[h.index[this.codeAt(layer, [x, y])]], words = h.label ? `${h.label}: ${name}` : name;
@@ -115,7 +126,7 @@ class PicturePane {
       e.preventDefault(); e.stopPropagation();
     });
     this.holder.addEventListener('blur', () => { if (!spot) return; spot = null; this.tip.setAttribute('aria-live', 'off'); this.point(null); cross(); });
-    this.holder.addEventListener('click', e => { if (e.target.closest('.gb-strokes')) return; this.point(this.spot(e)); stage.links.choose(); });
+    this.holder.addEventListener('click', e => { if (e.target.closest('.gb-strokes, .gb-boxes')) return; this.point(this.spot(e)); stage.links.choose(); });
   }
   light() { if (this.linked) this.draw(); }
   /* Colour a label map by its table; a map is coloured once per view and step. */
@@ -156,7 +167,8 @@ class PicturePane {
           s.globalCompositeOperation = 'source-in'; s.fillStyle = stripes(s, kind, Math.max(6, Math.round(W / 90))); s.fillRect(0, 0, W, H);
           c.globalAlpha = Math.min(1, state.opacity + .2); c.drawImage(sheet, 0, 0);
         }
-      }
+      } else if (layer.type === 'cells') drawCells(c, layer, step, W / pane.width, H / pane.height);
+      else if (layer.type === 'grid') drawGrid(c, layer, step, W / pane.width);
     }
     c.globalAlpha = 1;
     this.drawSelection(c, W, H, step);
@@ -166,6 +178,7 @@ class PicturePane {
     /* what is lit lies on top */
     this.svg.replaceChildren(...drawn.filter(n => !n.dataset.lit), ...drawn.filter(n => n.dataset.lit), ...(cross ? [cross] : []));
     if (this.linked) this.holder.dataset.linked = linked.join(' ');
+    if (this.picker) this.picker.draw();
   }
   /* The edge of all pixels whose code is lit. */
   outline(c, layer, linked) {
@@ -198,7 +211,7 @@ class PicturePane {
     }
     this.holder.dataset.lit = lit;
   }
-  vector(layer, step, linked) { return drawVector(layer, step, (x, y) => [x, y], this.unit(), this.stage.links, linked); }
+  vector(layer, step, linked) { return drawVector(layer, step, (x, y) => [x, y], this.unit(), this.stage.links, linked, [this.pane.width, this.pane.height]); }
   /* Words and dots keep their size on screen where the picture's own is limited. */
   unit() { return this.pane.pixel ? this.pane.width / (this.canvas.clientWidth || this.pane.width * this.pane.pixel) : this.pane.width / 400; }
   controls() {
@@ -228,15 +241,17 @@ class PicturePane {
     for (const layer of this.pane.layers) if (this.state[layer.key].visible) for (const view of layer.views || []) if (view.key === this.state[layer.key].view) for (const [label, color, hatch] of view.legend) {
       if (seen.has(label + color)) continue;
       seen.add(label + color);
-      items.push(el('span', { class: 'gb-key' }, el('i', { style: `background-color:${color}`, class: `gb-swatch gb-hatch-${hatch}` }), label));
+      items.push(swatch(label, color, hatch));
     }
     this.legendBox.replaceChildren(...items);
   }
 }
 
-/* Vector layers; `map` takes the pane's coordinates to the SVG's, `unit` is one screen pixel's worth. Lit items are named in `linked`. */
+const swatch = (label, color, hatch) => el('span', { class: 'gb-key' }, el('i', { style: `background-color:${color}`, class: `gb-swatch gb-hatch-${hatch}` }), label);
+
+/* Vector layers; `map` takes the pane's coordinates to the SVG's, `unit` is one screen pixel's worth, `edge` where a picture ends. Lit items are named in `linked`. */
 const LIT = '#ffe500', DARK = '#10151c';
-function drawVector(layer, step, map, unit, links, linked = []) {
+function drawVector(layer, step, map, unit, links, linked = [], edge) {
   const color = i => colorOf(layer.colors && layer.colors.length ? layer.colors[i % layer.colors.length] : ''), out = [];
   const live = links && links.live(layer);
   const lit = i => { const on = live && links.lit(layer, i); if (on) linked.push(`${layer.key}:${i}`); return on; };
@@ -251,8 +266,14 @@ function drawVector(layer, step, map, unit, links, linked = []) {
       const shape = { x: Math.min(x0, x1), y: Math.min(y0, y1), width: Math.abs(x1 - x0), height: Math.abs(y1 - y0) }, on = lit(i);
       if (layer.quiet && !on) continue;
       if (on) { out.push(sv('rect', { ...shape, ...shine, fill: LIT, 'fill-opacity': .16 })); glow('rect', shape, 3); }
-      else out.push(sv('rect', { ...shape, fill: 'none', stroke: color(i), 'stroke-width': layer.width ?? 2, 'vector-effect': 'non-scaling-stroke', 'stroke-dasharray': layer.dashed ? '6 4' : undefined }));
-      if (layer.names[i]) out.push(sv('text', { x: Math.min(x0, x1), y: Math.min(y0, y1) - 3 * unit, 'font-size': 10 * unit, fill: color(i), text: layer.names[i] }));
+      else {
+        if (layer.halo) out.push(sv('rect', { ...shape, fill: 'none', stroke: '#fff', 'stroke-opacity': .45, 'stroke-width': (layer.width ?? 2) + 2, 'vector-effect': 'non-scaling-stroke' })); // seen on any picture
+        out.push(sv('rect', { ...shape, fill: 'none', stroke: color(i), 'stroke-width': layer.width ?? 2, 'vector-effect': 'non-scaling-stroke', 'stroke-dasharray': layer.dashed ? '6 4' : undefined }));
+      }
+      if (!layer.names[i]) continue;
+      if (!layer.halo) { out.push(sv('text', { x: shape.x, y: shape.y - 3 * unit, 'font-size': 10 * unit, fill: color(i), text: layer.names[i] })); continue; }
+      const size = 11 * unit, above = shape.y - 3 * unit, below = shape.y + shape.height + size, bottom = edge ? edge[1] - 2 * unit : Infinity; // names stay in the picture
+      out.push(sv('text', { x: shape.x + 2 * unit, y: layer.names_at === 'bottom' ? (below > bottom ? shape.y + shape.height - 3 * unit : below) : above < size ? shape.y + size : above, 'font-size': size, class: 'gb-halo', text: layer.names[i] }));
     }
   } else if (layer.type === 'points') {
     const p = at(layer.xy, step, 2);
@@ -263,7 +284,7 @@ function drawVector(layer, step, map, unit, links, linked = []) {
       if (layer.quiet && !on) continue;
       if (on) out.push(sv('circle', { cx: x, cy: y, r: (Math.max(layer.radius, 3) + 3) * unit, ...shine, fill: LIT, stroke: DARK, 'stroke-width': 2 }));
       else if (layer.radius) out.push(sv('circle', { cx: x, cy: y, r: layer.radius * unit, fill: color(i), stroke: '#fff', 'stroke-width': 1, 'vector-effect': 'non-scaling-stroke' }));
-      if (layer.names[i]) out.push(sv('text', { x: x + (layer.radius ? (layer.radius + 2) * unit : 0), y: y + 3 * unit, 'font-size': 11 * unit, class: 'gb-halo', fill: color(i), 'text-anchor': layer.radius ? 'start' : 'middle', text: layer.names[i] }));
+      if (layer.names[i]) out.push(sv('text', { x: x + (layer.radius ? (layer.radius + 2) * unit : 0) * (layer.names_at === 'left' ? -1 : 1), y: y + 3 * unit, 'font-size': 11 * unit, class: 'gb-halo', fill: color(i), 'text-anchor': !layer.radius ? 'middle' : layer.names_at === 'left' ? 'end' : 'start', text: layer.names[i] }));
     }
   } else if (layer.type === 'paths') {
     const [n, v] = layer.xy.shape;
@@ -276,6 +297,14 @@ function drawVector(layer, step, map, unit, links, linked = []) {
       if (lit(i)) glow('path', { d: d || 'M0 0' }, 3);
       else out.push(sv('path', { d: d || 'M0 0', fill: 'none', stroke: color(i), 'stroke-width': 2, 'vector-effect': 'non-scaling-stroke' }));
     }
+  } else if (layer.type === 'words') {
+    const texts = pick(layer.texts, step);
+    for (let i = 0; i < layer.xy.shape[0]; i++) {
+      const [x, y] = map(layer.xy[2 * i], layer.xy[2 * i + 1]);
+      if (Number.isFinite(x + y) && texts[i]) out.push(sv('text', { x, y: y + layer.size * .35, 'font-size': layer.size, 'text-anchor': layer.anchor, fill: colorOf(layer.color), text: texts[i] }));
+    }
+  } else if (layer.type === 'grid') {
+    out.push(gridTitle(layer));
   } else if (layer.type === 'ribbons') {
     const e = at(layer.ends, step, 2);
     for (let i = 0; i < e.shape[0]; i++) {
@@ -331,8 +360,16 @@ class ListPane {
     this.pane = pane; this.stage = stage;
     this.root = el('section', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('h3', { text: pane.title }));
-    this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : l.type === 'table' ? new TableView(l, stage) : new BarsView(l, stage));
-    this.parts.forEach((part, i) => { if (!pane.title) this.root.append(el('h3', { text: pane.layers[i].label })); this.root.append(part.root); const proofs = pane.layers[i].receipts || []; if (proofs.length) this.root.append(el('button', { type: 'button', class: 'gb-proof', data: { focus: 'proof' }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs, stage.step)) } })); });
+    this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : new { table: TableView, bars: BarsView, stack: StackView, registers: RegistersView }[l.type](l, stage));
+    this.parts.forEach((part, i) => {
+      const layer = pane.layers[i], proofs = () => part.proofs ? part.proofs() : layer.receipts || [];
+      const proof = proofs().length ? el('button', { type: 'button', class: 'gb-proof', data: { focus: `proof-${layer.key}` }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs(), stage.step)) } }) : null;
+      if (!pane.title) this.root.append(el('div', { class: 'gb-heading' }, el('h3', { text: layer.label }), proof));
+      this.root.append(part.root);
+      if (pane.title && proof) this.root.append(proof);
+      const names = (layer.mark_names || []).map((name, k) => name && el('span', { class: 'gb-key' }, el('i', { class: `gb-swatch gb-mark gb-mark-${k + 1}` }), name)).filter(Boolean);
+      if (names.length) this.root.append(el('div', { class: 'gb-legend' }, ...names));
+    });
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
   }
   async ready() {}
@@ -343,21 +380,34 @@ class ListPane {
 class MatrixView {
   constructor(layer, stage) {
     this.layer = layer; this.stage = stage;
-    const R = layer.rows.length, C = layer.columns.length;
-    this.cells = [];
-    const head = el('tr', {}, el('th', { class: 'gb-corner' }, el('span', { text: `${layer.row_title} ↓ ${layer.column_title} →` })), ...layer.columns.map(c => el('th', { scope: 'col' }, el('span', { text: c, title: c }))));
-    const body = layer.rows.map((name, r) => el('tr', {}, el('th', { scope: 'row', text: name, title: name }), ...layer.columns.map((column, c) => {
+    const R = layer.rows.length, C = layer.columns.length, name = (names, i) => el('span', { text: names[i], title: names[i] });
+    this.cells = []; this.faces = [{ key: '', label: layer.label, shade: layer.shade, texts: layer.texts, receipts: layer.receipts }, ...layer.faces];
+    this.rowValues = layer.rows.map(() => el('small')); this.columnValues = layer.columns.map(() => el('small'));
+    const head = el('tr', {}, el('th', { class: 'gb-corner' }, el('span', { text: `${layer.row_title} ↓ ${layer.column_title} →` })), ...layer.columns.map((_, c) => el('th', { scope: 'col' }, name(layer.columns, c), layer.column_values.length ? this.columnValues[c] : null)));
+    const body = layer.rows.map((_, r) => el('tr', {}, el('th', { scope: 'row' }, name(layer.rows, r), layer.row_values.length ? this.rowValues[r] : null), ...layer.columns.map((column, c) => {
       const button = el('button', { type: 'button', tabindex: r + c ? -1 : 0, 'aria-pressed': 'false', data: { cell: `${r},${c}` }, on: { click: () => this.choose(r, c), keydown: e => this.keys(e, r, c) } });
       this.cells.push(button);
       linkedElement(button, layer, r * C + c, stage);
       return el('td', {}, button);
     })));
     this.root = el('div', { class: 'gb-scroll' }, el('table', { class: 'gb-matrix', 'aria-label': layer.label }, el('thead', {}, head), el('tbody', {}, ...body)));
-    this.R = R; this.C = C;
+    if (layer.faces.length) {
+      this.select = el('select', { 'aria-label': stage.text.matrix_face, data: { face: layer.key }, on: { change: () => { stage.faces[layer.key] = this.select.value; this.draw(); } } }, ...this.faces.map(f => el('option', { value: f.key, text: f.label })));
+      this.root.prepend(el('div', { class: 'gb-face' }, this.select));
+    }
+    this.R = R; this.C = C; this.picked = new Set((layer.picked || []).map(([r, c]) => r * C + c));
   }
+  face() { return this.faces.find(f => f.key === (this.stage.faces[this.layer.key] ?? this.layer.face)) || this.faces[0]; }
+  proofs() { return this.face().receipts; }
   choose(r, c) {
-    if (!this.layer.codes || this.stage.links.live(this.layer)) return;
-    this.stage.select(this.layer.link, this.layer.codes[r * this.C + c], `${this.layer.row_title}: ${this.layer.rows[r]}, ${this.layer.column_title}: ${this.layer.columns[c]}: ${pick(this.layer.texts, this.stage.step)[r * this.C + c]}`);
+    const words = `${this.layer.row_title}: ${this.layer.rows[r]}, ${this.layer.column_title}: ${this.layer.columns[c]}: ${pick(this.face().texts, this.stage.step)[r * this.C + c]}`;
+    if (this.layer.pick && this.stage.hooks.cells) {
+      const i = r * this.C + c, on = !this.picked.has(i); // at most one a row and one a column
+      this.picked = new Set([...this.picked].filter(k => k !== i && !(on && (Math.floor(k / this.C) === r || k % this.C === c))).concat(on ? [i] : []));
+      this.draw();
+      this.stage.arranging = true;
+      this.stage.hooks.cells({ cells: [...this.picked].map(k => `${Math.floor(k / this.C)}.${k % this.C}`).join('_') });
+    } else if (this.layer.codes && !this.stage.links.live(this.layer)) this.stage.select(this.layer.link, this.layer.codes[r * this.C + c], words);
   }
   keys(event, r, c) {
     const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
@@ -368,15 +418,19 @@ class MatrixView {
     to.tabIndex = 0; to.focus();
   }
   draw() {
-    const { layer, stage } = this, shade = at(layer.shade, stage.step, 2), texts = pick(layer.texts, stage.step), ramp = stage.ramp, chosen = stage.selection[layer.link];
+    const { layer, stage } = this, face = this.face(), shade = at(face.shade, stage.step, 2), texts = pick(face.texts, stage.step), ramp = stage.ramp, chosen = stage.selection[layer.link], marks = at(layer.marks, stage.step, 2);
+    if (this.select) this.select.value = face.key;
+    const beside = (nodes, values) => { const now = pick(values, stage.step); if (now) nodes.forEach((node, i) => { node.textContent = now[i]; }); };
+    beside(this.rowValues, layer.row_values); beside(this.columnValues, layer.column_values);
     this.cells.forEach((cell, i) => {
-      const k = shade[i], on = !!(chosen && layer.codes && chosen.has(layer.codes[i]));
+      const k = shade[i], on = layer.pick ? this.picked.has(i) : !!(chosen && layer.codes && chosen.has(layer.codes[i])), mark = marks ? marks[i] : 0;
       cell.textContent = texts[i];
       cell.style.background = `rgb(${ramp[3 * k]},${ramp[3 * k + 1]},${ramp[3 * k + 2]})`;
       cell.style.color = k > 120 ? '#000' : '#fff';
       cell.setAttribute('aria-pressed', on);
+      cell.className = (mark ? `gb-mark gb-mark-${mark}` : '') + (layer.pick && on ? ' gb-pick' : '');
+      cell.setAttribute('aria-label', `${layer.rows[Math.floor(i / this.C)]} → ${layer.columns[i % this.C]}: ${texts[i]}${mark && layer.mark_names[mark - 1] ? ` (${layer.mark_names[mark - 1]})` : ''}`);
       cell.classList.toggle('gb-lit', stage.links.lit(layer, i));
-      cell.setAttribute('aria-label', `${layer.rows[Math.floor(i / this.C)]} → ${layer.columns[i % this.C]}: ${texts[i]}`);
     });
   }
 }
@@ -410,17 +464,39 @@ class BigMatrix {
 
 class TableView {
   constructor(layer, stage) {
-    this.layer = layer; this.stage = stage;
-    const marked = new Set(layer.marked);
+    this.layer = layer; this.stage = stage; this.body = el('tbody', {}); this.cells = []; this.rows = [];
     this.root = el('div', { class: 'gb-scroll' }, el('table', { class: layer.columns.length > 2 && layer.rows.some(r => typeof r[r.length - 1] === 'string') ? 'gb-table gb-notes' : 'gb-table', 'aria-label': layer.label },
-      el('thead', {}, el('tr', {}, ...layer.columns.map(c => el('th', { scope: 'col', text: c })))),
-      el('tbody', {}, ...layer.rows.map((row, r) => el('tr', { class: marked.has(r) ? 'gb-marked' : undefined }, ...row.map((cell, i) =>
-        typeof cell === 'string' ? el(i ? 'td' : 'th', { scope: i ? undefined : 'row', text: cell })
-          : el('td', { class: 'gb-num' }, el('button', { type: 'button', class: 'gb-cell', text: cell.text, 'aria-label': `${cell.label} ${cell.item} ${cell.text}`, data: { number: cell.key, item: cell.item }, on: { click: () => stage.showReceipt(cell) } }))))))));
-    this.rows = [...this.root.querySelectorAll('tbody tr')];
-    this.rows.forEach((row, i) => linkedElement(row, layer, i, stage));
+      el('thead', {}, el('tr', {}, ...layer.columns.map(c => el('th', { scope: 'col', text: c })))), this.body));
+    this.draw();
   }
-  draw() { if (this.stage.links.live(this.layer)) this.rows.forEach((row, i) => row.classList.toggle('gb-lit', this.stage.links.lit(this.layer, i))); }
+  /* Rows of the same make are written over, so that the keyboard keeps its place; others are made anew. */
+  draw() {
+    const { layer, stage } = this, rows = layer.later.length ? pick(layer.later, stage.step) : layer.rows;
+    if (this.shown !== rows) {
+      const make = rows.map(row => row.map(cell => typeof cell === 'string' ? 's' : 'n').join('')).join();
+      this.shown = rows;
+      if (make !== this.make) { this.make = make; this.fresh(rows); }
+      for (const [node, r, i] of this.cells) {
+        const cell = rows[r][i], text = typeof cell === 'string' ? cell : cell.text;
+        if (node.textContent !== text) node.textContent = text;
+        if (typeof cell === 'string') continue;
+        node.setAttribute('aria-label', `${cell.label} ${cell.item} ${cell.text}`); node.dataset.number = cell.key; node.dataset.item = cell.item;
+      }
+    }
+    const marked = new Set(layer.marks.length ? pick(layer.marks, stage.step) : layer.marked);
+    this.rows.forEach((row, r) => row.classList.toggle('gb-marked', marked.has(r)));
+    if (stage.links.live(layer)) this.rows.forEach((row, i) => row.classList.toggle('gb-lit', stage.links.lit(layer, i)));
+  }
+  fresh(rows) {
+    this.cells = [];
+    this.body.replaceChildren(...rows.map((row, r) => el('tr', {}, ...row.map((cell, i) => {
+      const words = typeof cell === 'string', node = words ? el(i ? 'td' : 'th', { scope: i ? undefined : 'row' }) : el('button', { type: 'button', class: 'gb-cell', on: { click: () => this.stage.showReceipt(this.shown[r][i]) } });
+      this.cells.push([node, r, i]);
+      return words ? node : el('td', { class: 'gb-num' }, node);
+    }))));
+    this.rows = [...this.body.children];
+    this.rows.forEach((row, i) => linkedElement(row, this.layer, i, this.stage));
+  }
 }
 
 class BarsView {

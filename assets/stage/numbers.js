@@ -17,7 +17,7 @@ class NumbersPanel {
     this.rows.forEach((row, i) => {
       const n = numbers[i];
       row.value.textContent = n.text;
-      const share = typeof n.raw === 'number' && n.raw >= 0 && n.raw <= 1 && !/px|%/.test(n.text);
+      const share = n.gauge && typeof n.raw === 'number' && n.raw >= 0 && n.raw <= 1 && /\./.test(n.text) && !/px|%/.test(n.text); // counts are no shares
       row.bar.style.width = share ? `${n.raw * 100}%` : '0';
     });
   }
@@ -61,8 +61,8 @@ const exporters = {
     const rows = [['step', 'key', 'item', 'label', 'value', 'shown', 'convention', 'formula', 'filled', 'source']];
     stage.data.numbers.forEach((step, t) => step.forEach(n => rows.push([t, n.key, n.item, n.label, n.raw, n.text, n.convention, n.formula, n.filled, n.source])));
     for (const pane of stage.data.scene.panes) for (const layer of pane.layers) {
-      if (layer.type === 'table') { rows.push([], [layer.label], layer.columns); for (const row of layer.rows) rows.push(row.map(c => typeof c === 'string' ? c : c.raw)); }
-      if (layer.type === 'matrix') layer.texts.forEach((texts, t) => { rows.push([], [layer.label, t], ['', ...layer.columns]); layer.rows.forEach((name, r) => rows.push([name, ...texts.slice(r * layer.columns.length, (r + 1) * layer.columns.length).map(t => t.replace(/\u202f/g, ''))])); });
+      if (layer.type === 'table') { for (const [t, list] of (layer.later.length ? layer.later : [layer.rows]).entries()) { rows.push([], layer.later.length ? [layer.label, t] : [layer.label], layer.columns); for (const row of list) rows.push(row.map(c => typeof c === 'string' ? c : c.raw)); } }
+      if (layer.type === 'matrix') for (const face of [layer, ...layer.faces]) face.texts.forEach((texts, t) => { rows.push([], [face.label, t], ['', ...layer.columns]); layer.rows.forEach((name, r) => rows.push([name, ...texts.slice(r * layer.columns.length, (r + 1) * layer.columns.length).map(t => t.replace(/\u202f/g, ''))])); });
     }
     download(`${stage.data.slug}.csv`, ['\ufeff', rows.map(r => r.map(csvCell).join(',')).join('\r\n')], 'text/csv');
   },

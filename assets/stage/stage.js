@@ -1,6 +1,6 @@
 /* A selector that finds an element's successor after everything was built anew. */
 function handleOf(node) {
-  for (const name of ['focus', 'cell', 'layer', 'view', 'tool', 'export', 'preset', 'guess']) if (node.dataset && node.dataset[name] !== undefined) return `[data-${name}="${CSS.escape(node.dataset[name])}"]`;
+  for (const name of ['focus', 'cell', 'face', 'layer', 'view', 'tool', 'export', 'preset', 'guess']) if (node.dataset && node.dataset[name] !== undefined) return `[data-${name}="${CSS.escape(node.dataset[name])}"]`;
   const number = node.querySelector && node.querySelector('[data-number]') || node.closest('[data-number]');
   if (number) return `.gb-number:has([data-number="${CSS.escape(number.dataset.number)}"]), .gb-cell[data-number="${CSS.escape(number.dataset.number)}"]`;
   return ['gb-undo', 'gb-toggle-numbers', 'gb-share'].filter(c => node.classList.contains(c)).map(c => `.${c}`)[0];
@@ -9,7 +9,8 @@ function handleOf(node) {
 /* The stage: mounts a scene, steps through it, keeps the address, speaks to Python only through `hooks`. */
 class Stage {
   constructor(root, hooks) {
-    this.root = root; this.hooks = hooks || {}; this.step = 0; this.selection = {}; this.timer = 0; this.loads = 0; this.panes = []; this.links = new Links(this);
+    this.root = root; this.hooks = hooks || {}; this.step = 0; this.selection = {}; this.faces = {}; this.timer = 0; this.loads = 0; this.panes = []; this.links = new Links(this);
+    this.picks = {}; this.hovered = {};
     root.classList.add('gb-stage');
     root.addEventListener('keydown', e => this.keys(e));
   }
@@ -22,9 +23,14 @@ class Stage {
     if (turn !== this.loads) return;
     if (!interim && (!this.question || !numbered || this.answered >= parseInt(this.question, 10))) this.calm();
     if (this.painter) this.painter.settle(this.answered);
-    if (!data.scene) return numbered && numbered[1] === this.dropped ? undefined : this.complain(data.message);
+    if (!data.scene) {
+      if (numbered && numbered[1] === this.dropped) return;
+      if (this.data) { this.data.modes = { ...this.data.modes, ...data.modes }; this.modes(); }
+      return this.complain(data.message);
+    }
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
-    this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp; this.links.forget();
+    this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp; this.links.forget(); this.hovered = {};
+    this.picks = Object.fromEntries(data.scene.picks.map(p => [p.control, p.value]));
     this.panes = data.scene.panes.map(pane => new (pane.axes ? ChartPane : pane.width ? PicturePane : ListPane)(pane, this));
     for (const pane of this.panes) {
       const before = pane.state && old.find(p => p.state && p.pane.key === pane.pane.key);
@@ -32,10 +38,11 @@ class Stage {
       await pane.ready();
     }
     if (turn !== this.loads) return;
-    if (data.preset !== this.lastPreset) this.selection = {};
+    const chosen = data.preset && data.preset !== this.lastPreset; // another view opens at its own step
+    if (data.preset !== this.lastPreset) { this.selection = {}; if (data.preset) this.faces = {}; }
     this.lastPreset = data.preset;
     const opened = Glassbox.page.step(data.slug);
-    this.step = Math.min(data.scene.steps - 1, opened ?? (same && this.steps === data.scene.steps ? this.step : data.scene.step));
+    this.step = Math.min(data.scene.steps - 1, opened ?? (same && !chosen && this.steps === data.scene.steps ? this.step : data.scene.step));
     this.steps = data.scene.steps;
     this.build();
     this.complain(data.message);
@@ -60,27 +67,39 @@ class Stage {
     this.picked = el('p', { class: 'gb-picked', role: 'status', hidden: true });
     const main = el('div', { class: 'gb-main' });
     const old = this.painter; this.painter = null;
-    let row = null;
-    for (const pane of place('main')) {
-      const name = pane.pane.row, follows = row && name && row.name === name;
-      if (follows) row.root.append(pane.root); else { row = name ? { name, root: el('div', { class: 'gb-row' }, pane.root), first: pane } : null; main.append(row ? row.root : pane.root); }
-      if (follows && pane.state && row.first.state) { // one set of switches for pictures side by side
-        for (const key of Object.keys(pane.state)) if (row.first.state[key]) pane.state[key] = row.first.state[key];
-        row.first.mates = [...(row.first.mates || [row.first]), pane];
-      } else if (pane.controls && pane.pane.layers.some(l => l.opacity !== undefined)) (row ? main : pane.root).append(pane.controls());
-      const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
-      if (tools) {
-        if (old && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Painter(tools, pane, this);
-        this.painter.sheet.dataset.focus = 'canvas';
-        pane.holder.before(this.painter.root);
+    const switches = []; // of pictures in rows: below everything, for they are several
+    const lay = (where, into) => {
+      let row = null;
+      for (const pane of place(where)) {
+        const name = pane.pane.row, follows = row && name && row.name === name;
+        if (follows) { row.root.append(pane.root); row.root.style.setProperty('--gb-count', row.root.children.length); } else { row = name ? { name, root: el('div', { class: 'gb-row' }, pane.root), first: pane } : null; into.append(row ? row.root : pane.root); }
+        if (row && pane.pane.share !== 1) { row.root.classList.add('gb-shares'); pane.root.style.setProperty('--gb-share', pane.pane.share); }
+        if (follows && pane.state && row.first.state && Object.keys(pane.state).some(key => row.first.state[key])) { // one set of switches for pictures side by side
+          for (const key of Object.keys(pane.state)) if (row.first.state[key]) pane.state[key] = row.first.state[key];
+          row.first.mates = [...(row.first.mates || [row.first]), pane];
+        } else if (pane.controls && pane.pane.layers.some(l => l.label && l.opacity !== undefined)) { if (row && row.first === pane) switches.push(pane.controls()); else pane.root.append(pane.controls()); }
+        const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
+        if (tools) {
+          const Kind = tools.boxes.length ? BoxEditor : Painter;
+          if (old instanceof Kind && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Kind(tools, pane, this);
+          this.painter.sheet.dataset.focus = 'canvas';
+          pane.holder.before(this.painter.root);
+        }
       }
-    }
-    main.append(this.scrubber(), this.caption, this.picked);
+      return into;
+    };
+    lay('main', main);
+    const wide = place('wide').length ? lay('wide', el('div', { class: 'gb-wide' })) : null, transport = [this.scrubber(), this.caption, this.picked];
+    if (wide) { transport[0].prepend(this.caption); wide.append(transport[0], this.picked, ...switches); } else main.append(...transport, ...switches);
     const side = el('div', { class: 'gb-side' }, this.numbers.root, ...place('side').map(p => p.root));
-    const wide = this.root.clientWidth > 720;
-    const below = place('below').length ? el('details', { class: 'gb-tables', open: this.tables ?? wide, on: { toggle: e => { this.tables = e.target.open; } } }, el('summary', { text: t.tables }), el('div', { class: 'gb-below' }, ...place('below').map(p => p.root))) : null;
+    const roomy = this.root.clientWidth > 720;
+    const below = place('below').length ? el('details', { class: 'gb-tables', open: this.tables ?? roomy, on: { toggle: e => { this.tables = e.target.open; } } }, el('summary', { text: t.tables }), el('div', { class: 'gb-below' }, ...place('below').map(p => p.root))) : null;
     this.table = el('section', { class: 'gb-numbers-view', hidden: true, 'aria-label': t.numbers_view });
-    this.root.replaceChildren(...[bar, this.alert, ...scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), this.guess(guesses), el('div', { class: 'gb-grid' }, main, side), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
+    const notes = scene.notes.map(n => el('p', { class: 'gb-note gb-notice', text: n })), question = this.guess(guesses);
+    /* what is arranged by hand must not slip away under it: the words above the picture stay as they stood */
+    if (!(this.settledTop && this.top && !preset)) this.top = el('div', {}, ...[...notes, question].filter(Boolean)); else if (notes.length && !this.top.textContent.includes(notes[notes.length - 1].textContent)) this.top.append(...notes);
+    this.root.replaceChildren(...[bar, this.alert, this.top, el('div', { class: 'gb-grid' }, main, side), wide, below, this.table, this.menu(), this.receipt.root].filter(Boolean));
+    if (this.painter && this.painter.draw) this.painter.draw(); // now that the picture has its size
     this.root.tabIndex = 0; this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
     if (held && !drawing) ((focus && this.root.querySelector(focus)) || this.root).focus({ preventScroll: true });
   }
@@ -90,7 +109,9 @@ class Stage {
     this.range = el('input', { type: 'range', min: 0, max: n - 1, value: 0, 'aria-label': t.step, data: { focus: 'range' }, on: { input: () => this.show(+this.range.value) } });
     this.place = el('output', { class: 'gb-step' });
     const go = (label, sign, to) => el('button', { type: 'button', 'aria-label': label, text: sign, on: { click: () => this.show(to()) } });
-    return el('div', { class: 'gb-scrubber', hidden: n < 2 }, go(t.first, '|◀', () => 0), go(t.back, '◀', () => this.step - 1), this.play, go(t.forward, '▶|', () => this.step + 1), this.range, this.place);
+    this.marks = new Marks(this, this.data.scene.marks);
+    const bar = el('div', { class: 'gb-scrubber', hidden: n < 2 }, go(t.first, '|◀', () => 0), go(t.back, '◀', () => this.step - 1), this.play, go(t.forward, '▶|', () => this.step + 1), el('div', { class: 'gb-range' }, this.marks.ticks, this.range), this.place);
+    return el('div', { class: 'gb-transport' }, bar, n > 1 ? this.marks.root : null);
   }
   menu() {
     const t = this.text;
@@ -123,7 +144,7 @@ class Stage {
     this.step = Math.max(0, Math.min(this.steps - 1, step));
     this.links.forget();
     for (const pane of this.panes) pane.draw();
-    this.numbers.draw();
+    this.numbers.draw(); this.marks.draw();
     this.range.value = this.step;
     const name = pick(this.data.scene.step_names, this.step);
     this.place.textContent = `${this.step + 1} / ${this.steps}${name ? ` · ${name}` : ''}`;
@@ -138,12 +159,13 @@ class Stage {
     if (this.table.hidden) return;
     const t = this.text, numbers = pick(this.data.numbers, this.step) || [];
     this.table.replaceChildren(el('h3', { text: t.numbers_view }), el('div', { class: 'gb-scroll', tabindex: 0 }, el('table', { class: 'gb-table' }, el('thead', {}, el('tr', {}, ...[t.quantity, t.value, t.filled, t.convention].map(h => el('th', { scope: 'col', text: h })))),
-      el('tbody', {}, ...numbers.map(n => el('tr', {}, el('th', { scope: 'row', text: n.item ? `${n.label} · ${n.item}` : n.label }), el('td', { class: 'gb-num', text: n.text }), el('td', { class: 'gb-mono', text: n.filled || n.formula }), el('td', { text: n.convention })))))));
+      el('tbody', {}, ...numbers.map(n => el('tr', {}, el('th', { scope: 'row', text: n.item ? `${n.label} · ${n.item}` : n.label }), el('td', { class: 'gb-num', text: n.text }), el('td', { class: 'gb-mono', text: n.filled || n.formula }), el('td', { text: n.convention })))))), ...this.panes.flatMap(p => (p.blocks || []).map(layer => el('div', { class: 'gb-scroll', tabindex: 0 }, gridTable(layer, this.step)))));
   }
   showReceipt(n) { this.receipt.show(n); }
   flush() { const value = this.later; this.later = null; if (value) this.load(value); }
   /* A question is under way: a bar, which the style sheet shows after a blink; then how far it is, and a button that stops it. */
   wait(question) {
+    this.settledTop = this.arranging; this.arranging = false;
     if (this.giveUp()) this.calm();
     clearTimeout(this.waiting); this.question = question; this.seen = 0; this.since = performance.now();
     this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 150);
@@ -183,6 +205,22 @@ class Stage {
     for (const pane of this.panes) pane.draw();
     this.picked.hidden = !words; this.picked.textContent = words ? `${words}  —  ${this.text.lit}` : '';
   }
+  /* A value is pointed at, or was chosen: what belongs to it is shown at once, and the server is told of a choice. */
+  point(said) {
+    const before = this.hovered;
+    if (String(Object.entries(before)) === String(Object.entries(said))) return;
+    this.hovered = said;
+    this.drawPicks();
+  }
+  choosePick(control, value) {
+    if (this.picks[control] === value) return;
+    this.picks[control] = value;
+    this.drawPicks();
+    if (this.hooks.pick) this.hooks.pick({ control, value });
+  }
+  pointed(control) { return this.hovered[control] ?? this.picks[control]; }
+  drawPicks() { for (const pane of this.panes) { if (pane.picker) pane.picker.draw(); for (const part of pane.parts || []) if (part.layer && part.layer.pick) part.draw(); } }
+  pickLabel(control, value, label) { const p = this.data.scene.picks.find(k => k.control === control); return fill(label || (p && p.label) || '{k}', { k: (p && p.names[value]) ?? value }); }
   toggle() { if (this.timer) return this.stop(); this.play.textContent = '❚❚'; this.play.setAttribute('aria-label', this.text.pause); if (this.step === this.steps - 1) this.show(0); this.timer = setInterval(() => { if (!this.root.isConnected || this.step >= this.steps - 1) return this.stop(); if (this.root.offsetParent !== null) this.show(this.step + 1, false); }, 160); }
   stop() { clearInterval(this.timer); this.timer = 0; if (this.play) { this.play.textContent = '▶'; this.play.setAttribute('aria-label', this.text.play); } }
   keys(event) {
@@ -193,11 +231,12 @@ class Stage {
     if (act && !onRange && this.steps > 1) { event.preventDefault(); act(); }
     else if (event.key === 'Escape' && this.bar) this.cancel();
     else if (event.key === ' ' && !/BUTTON|INPUT|SUMMARY/.test(tag) && this.steps > 1) { event.preventDefault(); this.toggle(); }
+    else if (this.marks && this.marks.key(event)) event.preventDefault();
     else if (/^[1-9]$/.test(event.key) && names[event.key - 1] && this.hooks.preset) { event.preventDefault(); this.hooks.preset({ preset: names[event.key - 1] }); }
   }
   complain(message) { if (!this.alert) { if (!message) return; this.alert = el('p', { class: 'gb-alert', role: 'alert' }); this.root.append(this.alert); } this.alert.textContent = message || ''; this.alert.hidden = !message; this.root.dataset.message = message || ''; }
   /* Controls that belong to one mode only are shown in that mode. */
-  modes() { const tab = this.root.closest('.gb-tab'); if (!tab) return; for (const node of tab.querySelectorAll('.gb-when')) node.classList.toggle('gb-off', !Object.entries(this.data.modes).some(([k, v]) => node.classList.contains(`gb-when-${k}-${v}`))); }
+  modes() { const tab = this.root.closest('.gb-tab'); if (!tab || !this.data) return; const { modes } = this.data; for (const node of tab.querySelectorAll('.gb-when')) node.classList.toggle('gb-off', !Object.entries(modes).some(([k, v]) => node.classList.contains(`gb-when-${k}-${v}`))); }
   remember() { if (this.root.offsetParent !== null && this.data && this.data.query) Glassbox.page.write(this.data.slug, this.data.query, this.steps > 1 && this.step !== this.data.scene.step ? this.step : null); }
 }
 

@@ -36,7 +36,8 @@ def as_labels(labels: Labels, *, name: str) -> npt.NDArray[Any]:
     [[1 0]]
     """
     torch: Any = sys.modules.get("torch")  # a tensor can only exist if somebody imported torch
-    if torch is not None and isinstance(labels, torch.Tensor):
+    tensors: Any = getattr(torch, "Tensor", None)  # absent while another thread is still importing torch
+    if tensors is not None and isinstance(labels, tensors):
         tensor: Any = labels
         if tensor.is_floating_point() or tensor.is_complex():
             raise TypeError(f"{name} must hold integer class labels, got {tensor.dtype}: take the argmax first")

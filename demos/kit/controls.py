@@ -20,9 +20,7 @@ C = TypeVar("C")
 class Spec:
     """What a control accepts."""
 
-    kind: (
-        str  # "number", "choice", "toggle", "files" (paths of uploads), "drawn" (what was drawn on the stage, as text)
-    )
+    kind: str  # number, choice, toggle, line, files (paths of uploads); drawn and marks (made on the stage, as text)
     low: float = 0.0
     high: float = 0.0
     step: float = 1.0
@@ -31,6 +29,7 @@ class Spec:
     slider: bool = True
     many: bool = False  # files: more than one
     suffixes: tuple[str, ...] = ()
+    pattern: str = ""  # line: what all of it must match
 
 
 def number(default: float | int, low: float, high: float, step: float = 1, *, slider: bool = True) -> Any:
@@ -47,6 +46,11 @@ def toggle(default: bool) -> Any:
     return field(default=default, metadata={"spec": Spec("toggle")})
 
 
+def line(default: str, pattern: str) -> Any:
+    """A short line of text that is typed, such as a list of numbers; all of it must match the regular expression."""
+    return field(default=default, metadata={"spec": Spec("line", pattern=pattern)})
+
+
 def files(*, many: bool = False, suffixes: Sequence[str] = ()) -> Any:
     """Uploaded files, as a tuple of paths below the server's upload folder. Never part of a share link."""
     return field(default=(), metadata={"spec": Spec("files", many=many, suffixes=tuple(suffixes))})
@@ -55,6 +59,11 @@ def files(*, many: bool = False, suffixes: Sequence[str] = ()) -> Any:
 def drawn() -> Any:
     """What a visitor drew on the stage, as text made by the stage. Never part of a share link."""
     return field(default="", metadata={"spec": Spec("drawn")})
+
+
+def marks() -> Any:
+    """What a visitor arranged on the stage (boxes, cells), as short text. An address carries it as long as it fits."""
+    return field(default="", metadata={"spec": Spec("marks")})
 
 
 def spec_of(item: Field[Any]) -> Spec:
@@ -71,6 +80,9 @@ class ControlError(ValueError):
 
 
 MAX_DRAWN = 4_000_000  # characters
+MAX_LINE = 120
+MAX_MARKS = 6000
+LINKED_MARKS = 1400  # of all marks together in one address: what is longer stays out, like an upload
 
 
 def checked(kind: type[C], values: dict[str, Any]) -> C:
@@ -110,6 +122,16 @@ def _checked(item: Field[Any], value: Any) -> Any:
         if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
             raise ControlError(f"{item.name} must be uploaded files, got {_shown(value)}")
         return tuple(paths)
+    if spec.kind == "line":
+        if not isinstance(value, str) or len(value) > MAX_LINE or not re.fullmatch(spec.pattern, value):
+            raise ControlError(f"{item.name} must be written like {default!r}, got {_shown(value)}")
+        return value
+    if spec.kind == "marks":
+        if not isinstance(value, str) or not re.fullmatch(rf"[a-z0-9._]{{0,{MAX_MARKS}}}", value):
+            raise ControlError(
+                f"{item.name} must be at most {MAX_MARKS} of the characters a-z 0-9 . _, got {_shown(value)}"
+            )
+        return value
     if not isinstance(value, str) or len(value) > MAX_DRAWN:
         raise ControlError(f"{item.name} must be a drawing of at most {MAX_DRAWN} characters")
     return value
@@ -124,13 +146,23 @@ def _shown(value: Any) -> str:
 
 
 def to_query(controls: Any, *, preset: str, base: Any) -> str:
-    """The controls as they stand in an address: the preset, then whatever differs from it. Uploads and drawings stay out."""
-    pairs = [("preset", preset)]
+    """The controls as they stand in an address: the preset, then whatever differs from it. Uploads, drawings and long marks stay
+    out."""
+    pairs, room = [("preset", preset)], LINKED_MARKS
     for item in fields(controls):
         value = getattr(controls, item.name)
-        if not is_content(item) and value != getattr(base, item.name):
-            pairs.append((item.name, _to_text(value)))
+        if is_content(item) or value == getattr(base, item.name):
+            continue
+        if spec_of(item).kind == "marks":
+            room -= len(value)
+            if room < 0:
+                continue
+            value = value or NO_MARKS
+        pairs.append((item.name, _to_text(value)))
     return urlencode(pairs)
+
+
+NO_MARKS = "-"  # an empty value would be no value
 
 
 def _to_text(value: Any) -> str:
@@ -161,6 +193,8 @@ def _from_text(item: Field[Any], text: str) -> Any:
     spec = spec_of(item)
     if spec.kind == "toggle":
         return {"1": True, "0": False}.get(text, text)
+    if spec.kind == "marks":
+        return "" if text == NO_MARKS else text
     if spec.kind == "number":
         if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,3})?", text):
             raise ControlError(f"{item.name} must be a plain number, got {text[:40]!r}")

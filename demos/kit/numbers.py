@@ -42,6 +42,7 @@ class Number:
     convention: str = ""  # text key of the convention in force
     item: str = ""  # which of several: a class's name
     kind: Kind = "computed"
+    gauge: bool = True  # a value in 0…1 is a share of something, and drawn as a bar
 
     @property
     def receipt_key(self) -> str:
@@ -56,8 +57,13 @@ class Number:
         names = sorted(self.operands, key=len, reverse=True)
         if not names:
             return self.formula
-        pattern = r"(?<![\w])(" + "|".join(map(re.escape, names)) + r")(?![\w])"
-        return re.sub(pattern, lambda match: format_operand(self.operands[match[1]]), self.formula)
+        return _names(tuple(names)).sub(lambda match: format_operand(self.operands[match[1]]), self.formula)
+
+
+@cache
+def _names(names: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of the names as a word of its own."""
+    return re.compile(r"(?<![\w])(" + "|".join(map(re.escape, names)) + r")(?![\w])")
 
 
 def format_value(value: float | int | None, unit: str = "") -> str:

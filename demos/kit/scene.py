@@ -18,7 +18,7 @@ import numpy as np
 
 from demos.kit.numbers import Number
 
-Place = Literal["main", "side", "below"]
+Place = Literal["main", "side", "wide", "below"]  # wide: across the whole stage, above the scrubber
 Extent = tuple[float, float, float, float]
 
 
@@ -78,6 +78,7 @@ class Labels:
     extent: Extent | None = None  # x0 y0 x1 y1 in the pane's units; None: the whole pane
     items: np.ndarray | None = None  # (C,) id of each code under the link; −1: none; None: the code itself
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> (C,) ids that light up with a code
+    pick: str = ""  # control that takes the code of the pixel that is chosen; it must be among the scene's `picks`
     type: str = "labels"
 
 
@@ -98,6 +99,10 @@ class Boxes:
     link: str = ""
     items: np.ndarray | None = None  # (N,), or (T, N): id of each box under the link; −1: none
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
+    halo: bool = False  # on a photograph: a light line under the box, its name in white
+    names_at: Literal["top", "bottom"] = (
+        "top"  # with a halo: two sets of boxes keep their names out of each other's way
+    )
     type: str = "boxes"
 
 
@@ -115,6 +120,7 @@ class Points:
     link: str = ""
     items: np.ndarray | None = None  # (N,), or (T, N): id of each point under the link; −1: none
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
+    names_at: Literal["right", "left"] = "right"
     type: str = "points"
 
 
@@ -169,9 +175,21 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class Face:
+    """A further way to read a matrix: other numbers in the same cells. The reader chooses."""
+
+    key: str
+    label: str
+    shade: np.ndarray  # (R, C) uint8, or (T, R, C)
+    texts: tuple[Sequence[str], ...]  # (1 or T) × R·C
+    receipts: tuple[Number, ...] = ()
+
+
+@dataclass(frozen=True)
 class Matrix:
     """Numbers in cells, shaded. Clicking a cell lights the pixels of its code in every label layer with the same `link`; if the
-    link is one of `Scene.pointed`, pointing at the cell does."""
+    link is one of `Scene.pointed`, pointing at the cell does. With `pick`, clicking picks the cell (at most one a row and one a
+    column) and tells Python."""
 
     key: str
     label: str
@@ -185,7 +203,18 @@ class Matrix:
     link: str = ""
     receipts: tuple[Number, ...] = ()  # vouch for all cells; one, or one a step
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> (R, C) ids that light up with a cell
+    faces: tuple[Face, ...] = ()
+    face: str = ""  # key of the face shown first; "" = the matrix itself
+    marks: np.ndarray | None = None  # (R, C) or (T, R, C) uint8: 0 nothing, k = outlined as mark_names[k − 1]
+    mark_names: tuple[str, ...] = ()  # at most four
+    row_values: tuple[tuple[str, ...], ...] = ()  # (1 or T) × R, beside the rows' names
+    column_values: tuple[tuple[str, ...], ...] = ()  # (1 or T) × C
+    pick: bool = False
+    picked: tuple[tuple[int, int], ...] = ()  # (row, column)
     type: str = "matrix"
+
+
+Rows = tuple[tuple[str | Number, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -195,15 +224,123 @@ class Table:
     key: str
     label: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | Number, ...], ...]
+    rows: Rows
     marked: tuple[int, ...] = ()  # rows to emphasise
     link: str = ""
     items: np.ndarray | None = None  # (R,), or (T, R): id of each row under the link; −1: none
     also: Mapping[str, np.ndarray] = field(default_factory=_no_ids)  # link -> ids that light up with it
+    later: tuple[Rows, ...] = ()  # one set of rows a step; `rows` is then the first of them
+    marks: tuple[tuple[int, ...], ...] = ()  # rows to emphasise at each step
     type: str = "table"
 
 
-Layer = Picture | Labels | Boxes | Points | Paths | Ribbons | Bars | Matrix | Table
+@dataclass(frozen=True)
+class Cells:
+    """Rectangles that each wear one of a few states, such as the parts of a schedule. Choosing one jumps to its step."""
+
+    key: str
+    label: str
+    xyxy: np.ndarray  # (N, 4) in the pane's units
+    states: np.ndarray  # (N,), or (T, N) one a step; uint8, a row of `colors`
+    colors: np.ndarray  # (S, 4) uint8 RGBA
+    hatch: np.ndarray | None = None  # (S,) uint8: 0 plain, 1 rising, 2 falling stripes
+    legend: tuple[tuple[str, str, int], ...] = ()  # (label, "#RRGGBB", hatch)
+    names: tuple[str, ...] = ()  # what the tooltip says of each
+    steps: np.ndarray | None = None  # (N,) the step that choosing a cell jumps to; −1: none
+    visible: bool = True
+    type: str = "cells"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A block of numbers at a place in a pane: each cell one unit wide, shaded by its number, which stands in it."""
+
+    key: str
+    label: str  # stands above the block
+    xy: tuple[float, float]  # its upper left corner, in the pane's units
+    values: np.ndarray  # (R, C), or (T, R, C) one a step; made by `fixed_point`
+    decimals: int
+    ramp: np.ndarray  # (256, 3) uint8 colours from `scale[0]` to `scale[1]`
+    scale: tuple[float, float]
+    receipts: tuple[Number, ...] = ()  # vouch for all cells; one, or one a step
+    visible: bool = True
+    type: str = "grid"
+
+
+@dataclass(frozen=True)
+class Words:
+    """Short texts at places in a pane: signs between blocks, captions."""
+
+    key: str
+    label: str
+    xy: np.ndarray  # (N, 2)
+    texts: tuple[tuple[str, ...], ...]  # (1 or T) × N
+    size: float = 0.6  # of the letters, in the pane's units
+    anchor: Literal["start", "middle", "end"] = "middle"
+    color: str = ""
+    visible: bool = True
+    type: str = "words"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Bars made of parts, against a limit: a budget and what fills it. Whether a bar is over is said, not compared here."""
+
+    key: str
+    label: str
+    values: np.ndarray  # (B, S), or (T, B, S): length of each part
+    bars: tuple[str, ...]  # (B,)
+    names: tuple[str, ...]  # (S,)
+    texts: tuple[tuple[str, ...], ...]  # (1 or T) × B, what stands beside the bar
+    scale: float  # what the whole track stands for
+    limit: float | None = None
+    limit_text: str = ""
+    over: np.ndarray | None = None  # (B,), or (T, B) uint8: 1 where the bar is beyond the limit
+    colors: tuple[str, ...] = ()  # (S,) role or #RRGGBB
+    hatch: tuple[int, ...] = ()  # (S,)
+    legend: bool = True  # whether the parts are named below
+    receipts: tuple[Number, ...] = ()  # vouch for all parts; one, or one a step
+    type: str = "stack"
+
+
+@dataclass(frozen=True)
+class Registers:
+    """What is written down about one item at a time: at any step, the item's last writing so far and the one before it.
+
+    Writings are listed once, in the order of their steps; which item is shown is the value of a pick, or what is pointed at.
+    """
+
+    key: str
+    label: str  # "query {k}": the item's name
+    names: tuple[str, ...]  # (R,) of the registers
+    steps: np.ndarray  # (E,) step of each writing, ascending
+    items: np.ndarray  # (E,) whom it is about
+    values: np.ndarray  # (E, R) float32
+    decimals: tuple[int, ...]  # (R,)
+    pick: str
+    first: str = ""  # stands for what comes before the first writing
+    missing: str = ""  # said of an item that has no writings here
+    lying: bool = False  # one column a register instead of one line
+    receipts: tuple[Number, ...] = ()  # vouch for all values; one, or one a step
+    type: str = "registers"
+
+
+Layer = (
+    Picture
+    | Labels
+    | Boxes
+    | Points
+    | Paths
+    | Ribbons
+    | Bars
+    | Matrix
+    | Table
+    | Cells
+    | Grid
+    | Words
+    | Stack
+    | Registers
+)
 
 
 @dataclass(frozen=True)
@@ -230,11 +367,24 @@ class Pane:
     pixel: float = 0.0  # most screen pixels of one unit: small pictures stay small; 0: as large as there is room
     nudge: float = 1.0  # units by which an arrow key moves the pointer
     row: str = ""  # neighbours with the same name stand side by side where there is room
+    share: float = 1.0  # of its row's width
+
+
+@dataclass(frozen=True)
+class BoxSet:
+    """Boxes that visitors move, resize, draw, delete and give a class. `drawings.read_boxes` reads what they did."""
+
+    letter: str  # one small letter: names the set in the text
+    label: str
+    ids: tuple[str, ...]  # "0", "1", … as computed; "n0", … as visitors added them
+    classes: tuple[int, ...]  # of each box, an index into the tools' classes
+    xyxy: np.ndarray  # (N, 4) float32, the pane's units
+    add: bool = True
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What can be drawn on a picture pane: a class brush and eraser on `layer`, or a box."""
+    """What can be drawn on a picture pane: a class brush and eraser on `layer`, a box, or several sets of boxes."""
 
     pane: str
     paint: bool = False
@@ -245,6 +395,8 @@ class Tools:
     empty: int = 0  # what the eraser writes
     box_xyxy: tuple[float, ...] = ()
     label: str = ""
+    boxes: tuple[BoxSet, ...] = ()
+    edits: str = ""  # what was done to them so far, as text
 
 
 @dataclass(frozen=True)
@@ -256,6 +408,26 @@ class Guess:
     answer: int
     reveal: tuple[str, ...]  # one sentence an option: what really happens to it
     preset: str = ""  # the view that shows it
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A control whose value is chosen on the picture: by pointing and clicking, or with arrow keys and Enter."""
+
+    control: str  # its name
+    value: int  # what is chosen now
+    label: str  # "query {k}", for the tooltip and screen readers
+    names: tuple[str, ...] = ()  # of the values; without them the label gets the number itself
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Steps worth jumping to: ticks on the scrubber, and buttons for the one before, the next and the last."""
+
+    key: str
+    label: str
+    steps: tuple[int, ...]  # ascending
+    color: str = ""  # role or #RRGGBB
 
 
 @dataclass(frozen=True)
@@ -271,6 +443,8 @@ class Scene:
     followed: Mapping[str, np.ndarray] = field(
         default_factory=_no_ids
     )  # link -> (T,) id that each step lights; −1: none
+    picks: tuple[Pick, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 # -- helpers ------------------------------------------------------------
@@ -291,3 +465,24 @@ def solid(colors: np.ndarray, *, alpha: int | np.ndarray = 255) -> np.ndarray:
     return np.concatenate(
         [colors, np.broadcast_to(np.asarray(alpha, np.uint8).reshape(-1, 1), (len(colors), 1))], axis=1
     )
+
+
+BLANK, NOT_A_NUMBER, PLUS_INFINITY, MINUS_INFINITY = -(2**31) + 2, -(2**31) + 1, 2**31 - 1, -(2**31)  # as in blocks.js
+
+
+def fixed_point(values: np.ndarray, decimals: int, *, blank: np.ndarray | None = None) -> np.ndarray:
+    """Numbers as `Grid` sends them: int32 in units of the last decimal; infinities, NaN and blanks by codes of their own.
+
+    >>> fixed_point(np.array([0.126, -np.inf, np.nan]), 2).tolist() == [13, MINUS_INFINITY, NOT_A_NUMBER]
+    True
+    """
+    wide = np.asarray(values, np.float64)
+    limit = float(2**31 - 4)
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = np.clip(np.nan_to_num(np.round(wide * 10.0**decimals), nan=0.0), -limit, limit).astype(np.int64)
+    scaled[np.isposinf(wide)] = PLUS_INFINITY
+    scaled[np.isneginf(wide)] = MINUS_INFINITY
+    scaled[np.isnan(wide)] = NOT_A_NUMBER
+    if blank is not None:
+        scaled[blank] = BLANK
+    return scaled.astype(np.int32)

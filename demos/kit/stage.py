@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,17 @@ from demos.kit.text import Text
 from demos.kit.theme import magnitude_colors, role_css
 
 ASSETS = Path(__file__).parents[2] / "assets" / "stage"
-SCRIPTS = ("decode.js", "links.js", "layers.js", "paint.js", "numbers.js", "stage.js")
+SCRIPTS = (
+    "decode.js",
+    "links.js",
+    "blocks.js",
+    "picks.js",
+    "layers.js",
+    "paint.js",
+    "boxes.js",
+    "numbers.js",
+    "stage.js",
+)
 
 
 SENT = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32")  # what decode.js has typed arrays for
@@ -120,22 +131,30 @@ class Payload:
 def number_entry(number: Number, text: Text) -> dict[str, Any]:
     """A number as the stage shows it: its text, and everything its receipt says."""
     receipt = receipt_of(number) if number.kind == "computed" else None
-    value = number.value
-    finite = isinstance(value, (int, float)) and bool(np.isfinite(value))
     return {
         "key": number.key,
-        "item": item_text(number.item, text),
         "label": text.find("numbers", number.key, "label") or number.key,
         "help": text.find("numbers", number.key, "help") or "",
-        "text": format_value(value, number.unit),
-        "raw": value if finite else None if value is None or value != value else str(value),
         "formula": number.formula,
-        "filled": number.filled,
         "convention": "; ".join(text("conventions", part) for part in number.convention.split(".") if part),
         "kind": number.kind,
+        "gauge": number.gauge,
         "source": f"{number.source.__module__}.{number.source.__qualname__}",
         "where": where(number.source),
         "receipt": receipt["comparisons"] if receipt else [],
+        **_own(number, text),
+    }
+
+
+def _own(number: Number, text: Text) -> dict[str, Any]:
+    """What a number does not share with the others of its kind."""
+    value = number.value
+    finite = isinstance(value, (int, float)) and math.isfinite(value)
+    return {
+        "item": item_text(number.item, text) if number.item else "",
+        "text": format_value(value, number.unit),
+        "raw": value if finite else None if value is None or value != value else str(value),
+        "filled": number.filled,
     }
 
 
@@ -155,18 +174,24 @@ def encode(payload: Payload, text: Text) -> str:
     """The stage's value: one base64 string."""
     packer = _Packer()
     shared: list[dict[str, Any]] = []
-    known: dict[str, int] = {}
+    known: dict[tuple[Any, ...], int] = {}
+    told: dict[
+        int, tuple[Number, dict[str, Any]]
+    ] = {}  # by identity; the number is kept so that its identity stays its own
 
     def number(value: Number) -> dict[str, Any]:
         """What all numbers of one kind share (label, source, receipt) is written once."""
-        entry = number_entry(value, text)
-        entry["item"] = payload.items.get(value.item, entry["item"])
-        own = {name: entry.pop(name) for name in ("item", "text", "raw", "filled")}
-        identity = json.dumps(entry, sort_keys=True)
-        if identity not in known:
-            known[identity] = len(shared)
-            shared.append(entry)
-        return {"n": known[identity], **own}
+        if id(value) in told:
+            return told[id(value)][1]
+        kind = (value.key, value.formula, value.convention, value.kind, value.source)
+        own = _own(value, text)
+        if kind not in known:
+            known[kind] = len(shared)
+            shared.append({k: v for k, v in number_entry(value, text).items() if k not in own})
+        own["item"] = payload.items.get(value.item, own["item"])
+        entry = {"n": known[kind], **own}
+        told[id(value)] = value, entry
+        return entry
 
     header = {
         "version": 1,
@@ -195,10 +220,13 @@ def answer(question: str, value: str) -> str:
     return f"{number}:{value}" if number.isdigit() else value
 
 
-def message_only(sentence: str) -> str:
-    """A value that leaves the last good picture where it is and says one sentence above it."""
+def message_only(sentence: str, modes: Mapping[str, str] | None = None) -> str:
+    """A value that leaves the last good picture where it is and says one sentence above it.
+
+    `modes` are those that the visitor chose: the upload box that is missing must be there to be filled.
+    """
     packer = _Packer()
-    return packer.pack({"version": 1, "message": sentence, "scene": None})
+    return packer.pack({"version": 1, "message": sentence, "scene": None, "modes": dict(modes or {})})
 
 
 def message_of(value: Any) -> str | None:
@@ -265,7 +293,7 @@ def head() -> str:
 
 
 def component(elem_id: str):
-    """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `open_preset`.
+    """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `commit_boxes`, `commit_cells`, `commit_pick`, `open_preset`.
 
     The template is a constant: what visitors wrote only ever reaches `textContent`.
     """
@@ -279,8 +307,9 @@ def component(elem_id: str):
         css_template="",
         js_on_load=(
             "Glassbox.mount(element, props, watch,"
-            " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), preset: d => trigger('open_preset', d),"
-            " follow: server.follow})"
+            " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), boxes: d => trigger('commit_boxes', d),"
+            " cells: d => trigger('commit_cells', d), preset: d => trigger('open_preset', d),"
+            " pick: d => trigger('commit_pick', d), follow: server.follow})"
         ),
         server_functions=[follow],
         apply_default_css=False,

@@ -90,6 +90,14 @@ def magnitude_colors(count: int = 256) -> np.ndarray:
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
+def signed_colors(count: int = 256) -> np.ndarray:
+    """(count, 3) uint8 from blue over near-white to vermilion: numbers below, at and above zero."""
+    anchors = np.array([rgb("#0072B2"), rgb("#7FB6D6"), rgb("#F4F4F1"), rgb("#EBA97D"), rgb("#D55E00")], dtype=float)
+    at = np.linspace(0, len(anchors) - 1, count)
+    channels = [np.interp(at, np.arange(len(anchors)), anchors[:, k]) for k in range(3)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
 def role_css() -> str:
     """The colours as CSS custom properties."""
     roles = "".join(f"--gb-{name.replace('_', '-')}:{value};" for name, value in ROLES.items())

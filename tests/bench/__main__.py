@@ -11,6 +11,9 @@ from tests.bench.table import markdown
 
 MODULES = (
     "tests.bench.segmentation",
+    "tests.bench.pooling",
+    "tests.bench.detr",
+    "tests.bench.attention",
     "tests.bench.checkpointing",
 )  # each has measure() -> Iterable[Row]
 

@@ -32,6 +32,9 @@ FIRST_INPUT = ".gb-left input, .gb-left button"
 SLIDER = "#segmentation-metrics--shift_x input[type=range]"  # every press gives values that nobody asked for before
 ENDPOINTS: tuple[Endpoint, ...] = (FIRST_ROOM,)  # what thirty people ask at once
 CLIP = f"?tab={FIRST_ROOM.name}&preset=clip"  # a view with many steps
+TILES = "?tab=flash-attention&preset=start&tokens=40"  # the bench's changes make it a schedule of 16 × 16 tiles
+TOKENS = "#flash-attention--tokens input[type=range]"
+TILES_STAGE = "#flash-attention--stage " + STAGE
 LOADS, STEPS, CHANGES, STROKES, STOPS, CLIENTS, CALLS = 3, 100, 20, 12, 8, 30, 3
 
 # From the key to the painted frame, without the idle wait for the screen's next frame (up to 17 ms).
@@ -98,12 +101,20 @@ def measure() -> Iterator[Budget]:
             page.goto(url)
             page.wait_for_selector(STAGE)
             yield from _changing(page)
+            page.goto(url + TILES)
+            page.wait_for_selector(TILES_STAGE)
+            yield from _changing(page, TOKENS, "up to 16 × 16 tiles on screen", TILES_STAGE)
+            yield from _stepping(page, watch, "tile", TILES_STAGE)
             page.goto(f"{url}?tab={FIRST_ROOM.name}&preset=background&predictor=paint")
             page.wait_for_selector(STAGE)
             yield from _painting(page)
+            page.goto(f"{url}?tab=detr-matching&preset=start")
+            page.wait_for_selector(f"#detr-matching--stage {STAGE}")
+            yield from _dragging(page)
             yield from _large_masks(browser, url)
             yield from _long_work(browser, url)
             yield _largest_view()
+            yield from _large_photo(browser, url)
             for endpoint in ENDPOINTS:
                 seconds = storm(url, endpoint, clients=CLIENTS, calls=CALLS)
                 yield Budget(f"{CLIENTS} people at once, {endpoint.name}: p95", percentile(seconds, 0.95), "s", 3)
@@ -139,33 +150,35 @@ def _first_view(browser: Browser, url: str) -> Iterator[Budget]:
     yield Budget("requests to other hosts", strangers, "", 0)
 
 
-def _stepping(page: Page, watch: Watch) -> Iterator[Budget]:
-    page.evaluate(STEP_TIMES, [STAGE, "Home", 5])
+def _stepping(page: Page, watch: Watch, what: str = "step", stage: str = STAGE) -> Iterator[Budget]:
+    page.evaluate(STEP_TIMES, [stage, "Home", 5])
     before = watch.requests
     seconds: list[float] = []
     for _round in range(STEPS // 5):  # five steps forward, then back to the start: there are as many as the trace has
-        seconds += page.evaluate(STEP_TIMES, [STAGE, "ArrowRight", 5])
-        page.evaluate(STEP_TIMES, [STAGE, "Home", 1])
-    yield Budget("step, key to painted: median", 1000 * median(seconds), "ms", 16)
-    yield Budget("step, key to painted: p95", 1000 * percentile(seconds, 0.95), "ms", 50)
-    yield Budget("requests during the steps", watch.requests - before, "", 0)
+        seconds += page.evaluate(STEP_TIMES, [stage, "ArrowRight", 5])
+        page.evaluate(STEP_TIMES, [stage, "Home", 1])
+    yield Budget(f"{what}, key to painted: median", 1000 * median(seconds), "ms", 16)
+    yield Budget(f"{what}, key to painted: p95", 1000 * percentile(seconds, 0.95), "ms", 50)
+    yield Budget(f"requests during the {what}s", watch.requests - before, "", 0)
 
 
-def _changing(page: Page) -> Iterator[Budget]:
-    slider = page.locator(SLIDER).first
+def _changing(
+    page: Page, control: str = SLIDER, what: str = "control to recomputed picture", stage: str = STAGE
+) -> Iterator[Budget]:
+    slider = page.locator(control).first
     slider.focus()
     seconds: list[float] = []
     for change in range(CHANGES + 3):
-        before = page.locator(STAGE).first.get_attribute("data-ready")
+        before = page.locator(stage).first.get_attribute("data-ready")
         start = time.perf_counter()
         page.keyboard.press("ArrowRight")
         page.wait_for_function(
-            "([stage, old]) => document.querySelector(stage).dataset.ready !== old", arg=[STAGE, before]
+            "([stage, old]) => document.querySelector(stage).dataset.ready !== old", arg=[stage, before]
         )
         if change >= 3:  # the first ones warm up
             seconds.append(time.perf_counter() - start)
-    yield Budget("control to recomputed picture: median", 1000 * median(seconds), "ms", 300)
-    yield Budget("control to recomputed picture: p95", 1000 * percentile(seconds, 0.95), "ms", 300)
+    yield Budget(f"{what}: median", 1000 * median(seconds), "ms", 300)
+    yield Budget(f"{what}: p95", 1000 * percentile(seconds, 0.95), "ms", 300)
 
 
 def _painting(page: Page) -> Iterator[Budget]:
@@ -187,6 +200,30 @@ def _painting(page: Page) -> Iterator[Budget]:
             seconds.append(float(page.locator(STAGE).first.get_attribute("data-repaint") or "nan"))
     yield Budget("brush stroke to repainted picture: median", median(seconds), "ms", 300)
     yield Budget("brush stroke to repainted picture: p95", percentile(seconds, 0.95), "ms", 300)
+
+
+def _dragging(page: Page) -> Iterator[Budget]:
+    """From a move of a held box to the picture with its new pairs and numbers."""
+    stage, seconds = page.locator(f"#detr-matching--stage {STAGE}"), []
+    for drag in range(STROKES + 2):
+        while (box := stage.locator("[data-box=t0]").bounding_box()) is None:
+            page.wait_for_timeout(20)  # it is being drawn anew
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        for k in range(1, 4):
+            before = stage.get_attribute("data-ready")
+            page.mouse.move(x + (-1) ** drag * 7 * k, y + 2 * k)
+            page.wait_for_function(
+                "([stage, old]) => document.querySelector(stage).dataset.ready !== old",
+                arg=[f"#detr-matching--stage {STAGE}", before],
+            )
+            if drag >= 2:
+                seconds.append(float(stage.get_attribute("data-repaint") or "nan"))
+        page.mouse.up()
+        page.wait_for_timeout(400)
+    yield Budget("dragged box to new pairs: median", median(seconds), "ms", 300)
+    yield Budget("dragged box to new pairs: p95", percentile(seconds, 0.95), "ms", 300)
 
 
 def _large_masks(browser: Browser, url: str) -> Iterator[Budget]:
@@ -271,6 +308,38 @@ def _largest_view() -> Budget:
     }
     largest = max(sizes, key=lambda name: sizes[name])
     return Budget(f"largest trace view ({largest})", sizes[largest] / 1000, "kB", 300)
+
+
+def _large_photo(browser: Browser, url: str) -> Iterator[Budget]:
+    """A 12-megapixel photo is loaded already: from a move of the size's slider to the picture with its numbers."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    stage = "#spp--stage .gb-stage"
+    loaded = f"([old]) => (document.querySelector('{stage}').dataset.ready ?? '') !== old"
+    seconds: list[float] = []
+    with TemporaryDirectory() as folder:
+        photo = Path(folder) / "photo.jpg"
+        Image.fromarray(np.kron(noise, np.ones((10, 10, 1), np.uint8))).save(photo)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{url}?tab=spp&preset=start")
+        page.wait_for_selector(f"{stage}[data-ready]")
+        page.locator("#spp--source input[value=photo]").check()
+        page.wait_for_selector(f"{stage} .gb-alert:not([hidden])")
+        before = page.locator(stage).get_attribute("data-ready") or ""
+        page.locator("#spp--photo input[type=file]").set_input_files(photo)
+        page.wait_for_function(loaded, arg=[before])
+        slider = page.locator("#spp--width input[type=range]").first
+        slider.focus()
+        for change in range(CHANGES + 3):
+            page.wait_for_timeout(100)
+            before = page.locator(stage).get_attribute("data-ready") or ""
+            start = time.perf_counter()
+            page.keyboard.press("ArrowRight")
+            page.wait_for_function(loaded, arg=[before])
+            if change >= 3:  # the first ones warm up
+                seconds.append(time.perf_counter() - start)
+        page.close()
+    yield Budget("slider with a 12-megapixel photo loaded: median", 1000 * median(seconds), "ms", 300)
+    yield Budget("slider with a 12-megapixel photo loaded: p95", 1000 * percentile(seconds, 0.95), "ms", 300)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import operator
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from functools import cache
@@ -29,7 +30,7 @@ from demos.contract import Demo, View, attempt, computed, content_names, numbers
 from demos.kit.controls import Spec, checked, defaults_are_given, from_query, nearest_preset, number, spec_of, to_query
 from demos.kit.jobs import follow
 from demos.kit.numbers import Number, load_receipts, source_fingerprint
-from demos.kit.scene import Matrix, Scene, Table
+from demos.kit.scene import Scene, Table
 from demos.kit.stage import decode, message_of
 from demos.kit.text import LANGUAGES, Text
 from demos.kit.upload_errors import UploadError, error_sentence
@@ -63,12 +64,14 @@ def step_numbers(demo: AnyDemo, preset: str) -> list[Number]:
 
 
 def scene_numbers(scene: Scene) -> Iterator[Number]:
+    """Every number that a layer shows in a cell or names as its proof."""
     for pane in scene.panes:
         for layer in pane.layers:
-            if isinstance(layer, Matrix):
-                yield from layer.receipts
+            yield from getattr(layer, "receipts", ())
+            yield from (number for face in getattr(layer, "faces", ()) for number in face.receipts)
             if isinstance(layer, Table):
-                yield from (cell for row in layer.rows for cell in row if isinstance(cell, Number))
+                for rows in (layer.rows, *layer.later):
+                    yield from (cell for row in rows for cell in row if isinstance(cell, Number))
 
 
 def displayed(demo: AnyDemo, preset: str) -> list[Number]:
@@ -133,7 +136,9 @@ def test_presets_are_admissible(demo: AnyDemo, preset: str) -> None:
 
 @cases
 def test_a_view_is_the_same_twice_and_in_time(demo: AnyDemo, preset: str) -> None:
-    controls, began = demo.presets[preset], time.perf_counter()
+    controls = demo.presets[preset]
+    result_of(demo.slug, preset)  # libraries are imported when they are first needed
+    began = time.perf_counter()
     computed.cache_clear()
     first = rendered.__wrapped__(demo, "en", preset, controls)
     took = time.perf_counter() - began
@@ -190,7 +195,8 @@ def test_languages_show_the_same_numbers(demo: AnyDemo, preset: str) -> None:
         for pane in header["scene"]["panes"]:
             for layer in pane["layers"]:
                 if layer["type"] == "table":
-                    tables.append([[c["raw"] for c in row if isinstance(c, dict)] for row in layer["rows"]])
+                    rows = [*layer["rows"], *(row for rows in layer["later"] for row in rows)]
+                    tables.append([[c["raw"] for c in row if isinstance(c, dict)] for row in rows])
                 if layer["type"] == "matrix":
                     matrices.append((layer["texts"], arrays[layer["shade"]["$"]].tolist()))
         seen.append(
@@ -229,6 +235,8 @@ def admissible(spec: Spec, default: Any) -> st.SearchStrategy[Any]:
         return st.integers(int(spec.low), int(spec.high)) if spec.whole else st.floats(spec.low, spec.high)
     if spec.kind == "choice":
         return st.sampled_from(spec.options)
+    if spec.kind == "marks":
+        return st.sampled_from(("", "t0.1.1000.1000.4000.4000_p0.x", "0.1_1.0"))
     return st.booleans() if spec.kind == "toggle" else st.just(default)
 
 
@@ -292,6 +300,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sqrt": math.sqrt,
     "exp": math.exp,
     "log": math.log,
+    "floor": math.floor,
+    "ceil": math.ceil,
 }
 
 
@@ -353,12 +363,13 @@ def test_the_evaluator_computes_and_refuses() -> None:
 
 
 def whole_view(demo: AnyDemo, controls: Any) -> dict[str, Any]:
-    """The numbers that stand for the whole view: the same at every step, keys without their item."""
+    """The numbers that stand for the whole view: the same at every step; the item is named where a key has several."""
     answer = numbers_as_json(demo, controls)
     steps = answer.get("steps", [answer["numbers"]])
-    keys = {n.key for n in demo.numbers(demo.run(controls))[0]}
+    keys = Counter(n.key for n in demo.numbers(demo.run(controls))[0])
     found = {name: value for name, value in steps[-1].items() if len({repr(step[name]) for step in steps}) == 1}
-    return {next(key for key in keys if name.partition("[")[0] == key): value for name, value in found.items()}
+    bare = {name: name.partition("[")[0] for name in found}
+    return {bare[name] if keys[bare[name]] == 1 else name: value for name, value in found.items()}
 
 
 def agrees(printed: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -509,6 +520,13 @@ def test_a_wrong_control_says_one_sentence_and_leaves_the_rest() -> None:
         assert all(chart == gr.skip() for chart in charts)
 
 
+def test_a_refused_view_says_what_was_chosen() -> None:
+    """Whoever chooses their own files must see where to put them before there are any."""
+    header, _ = decode(attempt(DEMOS[0], "en", {"source": "files", "grow": 3, "predictor": "no such"})[0])
+    assert header["scene"] is None
+    assert header["modes"] == {"source": "files"}
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_wrong_upload_says_one_sentence_in_its_language(language: str) -> None:
     def run(_: Few) -> Any:
@@ -516,6 +534,16 @@ def test_a_wrong_upload_says_one_sentence_in_its_language(language: str) -> None
 
     header, _ = decode(attempt(stub((), run), language, {"mode": 8})[0])
     assert header["message"] == UploadError("empty_file", name="</script>.png").sentence(language)
+
+
+def test_a_choice_that_makes_no_view_yet_still_shows_its_controls() -> None:
+    for demo in DEMOS:
+        offered = {f.name: spec_of(f).options for f in fields(demo.presets["start"]) if spec_of(f).options}
+        chosen = {name: options[-1] for name, options in offered.items()}
+        header, _ = decode(attempt(demo, "en", {**chosen, "no such control": 1, **dict.fromkeys(chosen, None)})[0])
+        assert header["modes"] == {}
+        header, _ = decode(attempt(demo, "en", {**chosen, "no such control": "files"})[0])
+        assert header["modes"] == chosen
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

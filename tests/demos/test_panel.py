@@ -14,7 +14,14 @@ from demos.kit.text import LANGUAGES
 from demos.panel import Panel
 
 DEMOS = [demo for group in GROUPS.values() for demo in group]
-KINDS: dict[str, type] = {"choice": gr.Radio, "toggle": gr.Checkbox, "files": gr.File, "drawn": gr.Textbox}
+KINDS: dict[str, type] = {
+    "choice": gr.Radio,
+    "toggle": gr.Checkbox,
+    "files": gr.File,
+    "drawn": gr.Textbox,
+    "line": gr.Textbox,
+    "marks": gr.Textbox,
+}
 
 demos = pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.slug)
 languages = pytest.mark.parametrize("language", LANGUAGES)
@@ -58,7 +65,7 @@ def test_components_have_the_controls_range(demo: Any, language: str) -> None:
             assert component.value is None
         else:
             assert component.value == item.default
-        if spec.kind == "drawn":
+        if spec.kind in ("drawn", "marks"):
             assert component.visible == "hidden"
         else:
             assert component.label == text("controls", item.name, "label")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import gradio as gr
@@ -99,6 +99,22 @@ def test_moving_a_control_recomputes(events: dict[str, Any]) -> None:
     assert "grow=0" in header["query"]
 
 
+def test_a_topic_without_charts_answers_with_the_value_itself() -> None:
+    """Gradio would hand a tuple of one on to the stage as it is."""
+    bare = replace(DEMO, charts={}, build=build_without_charts)
+    with gr.Blocks() as page, gr.Tabs(), gr.Tab(id=bare.slug) as tab:
+        render(bare, "en", tab, first=bare.slug)
+    (event,) = [block for block in page.fns.values() if block.api_name == "recompute"]
+    assert len(event.outputs) == 1
+    assert isinstance(inspect.unwrap(event.fn)("4", *START), str)
+
+
+def build_without_charts(panel: Any) -> None:
+    with panel.left:
+        for name in NAMES:
+            panel.control(name)
+
+
 def test_a_box_fills_its_control(events: dict[str, Any]) -> None:
     values = ["grabcut" if name == "predictor" else value for name, value in zip(NAMES, START, strict=True)]
     answer = function(events, "received")(event_of({"xyxy": [70, 10, 490, 392]}), "2", *values, *[False] * len(CHARTS))
@@ -134,3 +150,49 @@ def test_the_endpoint_refuses_in_a_sentence(events: dict[str, Any]) -> None:
     values = [99 if name == "grow" else value for name, value in zip(NAMES, START, strict=True)]
     with pytest.raises(gr.Error, match="grow must lie in -20 to 20"):
         function(events, DEMO.slug)(*values)
+
+
+# -- choosing on the stage ---------------------------------------------------------------------------------------------------
+
+PICKED = next(demo for group in GROUPS.values() for demo in group if demo.picks)
+
+
+@pytest.fixture(scope="module")
+def picking() -> dict[str, Any]:
+    with gr.Blocks() as page, gr.Tabs(), gr.Tab(id=PICKED.slug) as tab:
+        render(PICKED, "en", tab, first=PICKED.slug)
+    return {block.api_name or str(index): block for index, block in page.fns.items()}
+
+
+def pick(events: dict[str, Any], data: Any) -> tuple[Any, ...]:
+    start = [getattr(PICKED.presets["start"], item.name) for item in fields(PICKED.presets["start"])]
+    return function(events, "picked")(event_of(data), "4", *start, *[False] * len(PICKED.charts))
+
+
+def test_a_chosen_value_fills_its_control_and_is_drawn(picking: dict[str, Any]) -> None:
+    name = PICKED.picks[0]
+    answer = pick(picking, {"control": name, "value": 11})
+    assert len(answer) == len(picking["picked"].outputs) == len(PICKED.picks) + 1 + len(PICKED.charts)
+    assert answer[0] == 11
+    header = said(answer[len(PICKED.picks)])
+    assert f"{name}=11" in header["query"]
+    assert header["scene"]["picks"][0]["value"] == 11
+
+
+@pytest.mark.parametrize("value", [-1, 10**9, "x", None, [1], {"a": 1}, float("nan"), True])
+def test_a_value_that_the_control_does_not_take_is_one_sentence(picking: dict[str, Any], value: Any) -> None:
+    answer = pick(picking, {"control": PICKED.picks[0], "value": value})
+    header = said(answer[len(PICKED.picks)])
+    if value is None:  # nothing was said: the default
+        assert header["scene"]
+    else:
+        assert header["scene"] is None
+        assert PICKED.picks[0] in header["message"]
+        assert answer[0] == gr.skip()
+
+
+@pytest.mark.parametrize(
+    "data", [{}, None, {"control": "tokens", "value": 5}, {"control": ["row"]}, {"control": "nowhere"}]
+)
+def test_only_controls_that_may_be_chosen_are(picking: dict[str, Any], data: Any) -> None:
+    assert all(value == gr.skip() for value in pick(picking, data))

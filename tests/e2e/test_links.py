@@ -29,7 +29,6 @@ from demos.kit.scene import (
 )
 from demos.kit.text import Text
 
-LINK = {"link": "part"}
 IDS = np.array([10, 11, 12])  # one item a column of the picture, and one a step
 BOXES = np.array([[0, 0, 2, 6], [2, 0, 4, 6], [4, 0, 6, 6], [0, 0, 6, 6]])
 CODES = np.array([[0, 1, 2], [0, 1, 2]], np.uint8)
@@ -44,10 +43,15 @@ def scene(pointed: tuple[str, ...] = ("part",)) -> Scene:
         (
             Labels("ground", "", np.zeros((6, 6), np.uint8), (View("v", "V", GREYS),), opacity=1.0),
             Boxes(
-                "boxes", "", BOXES, items=np.array([10, 11, 12, 13]), hints=("left", "middle", "right", "all"), **LINK
+                "boxes",
+                "",
+                BOXES,
+                items=np.array([10, 11, 12, 13]),
+                hints=("left", "middle", "right", "all"),
+                link="part",
             ),
-            Points("dots", "", np.array([[1.0, 1], [3, 1], [5, 1]]), items=IDS, **LINK),
-            Points("quiet", "", np.array([[1.0, 5], [3, 5], [5, 5]]), quiet=True, items=IDS, **LINK),
+            Points("dots", "", np.array([[1.0, 1], [3, 1], [5, 1]]), items=IDS, link="part"),
+            Points("quiet", "", np.array([[1.0, 5], [3, 5], [5, 5]]), quiet=True, items=IDS, link="part"),
         ),
         6,
         6,
@@ -59,7 +63,14 @@ def scene(pointed: tuple[str, ...] = ("part",)) -> Scene:
         "Strip",
         (
             Labels(
-                "strip", "", CODES, (View("v", "V", GREYS),), opacity=1.0, items=IDS, also={"mark": IDS + 10}, **LINK
+                "strip",
+                "",
+                CODES,
+                (View("v", "V", GREYS),),
+                opacity=1.0,
+                items=IDS,
+                also={"mark": IDS + 10},
+                link="part",
             ),
             Boxes("marks", "", BOXES[:3] / 2, quiet=True, items=IDS + 10, link="mark"),
         ),
@@ -71,8 +82,17 @@ def scene(pointed: tuple[str, ...] = ("part",)) -> Scene:
         "chart",
         "Chart",
         (
-            Paths("paths", "", np.array([[[0, k], [5, k]] for k in (1.0, 2, 3)]), colors=("truth",), items=IDS, **LINK),
-            Ribbons("bands", "", np.array([[0, k, 5, k + 1] for k in (4.0, 5, 6)]), np.full(3, 2.0), items=IDS, **LINK),
+            Paths(
+                "paths",
+                "",
+                np.array([[[0, k], [5, k]] for k in (1.0, 2, 3)]),
+                colors=("truth",),
+                items=IDS,
+                link="part",
+            ),
+            Ribbons(
+                "bands", "", np.array([[0, k, 5, k + 1] for k in (4.0, 5, 6)]), np.full(3, 2.0), items=IDS, link="part"
+            ),
         ),
         axes=Axes((0, 5), (0, 8)),
     )
@@ -81,9 +101,9 @@ def scene(pointed: tuple[str, ...] = ("part",)) -> Scene:
         "lists",
         "",
         (
-            Matrix("matrix", "M", np.zeros((1, 3), np.uint8), (("a", "b", "c"),), ("r",), ("x", "y", "z"), codes=IDS[None], **LINK),
-            Table("table", "T", ("k", "v"), (("a", number), ("b", number), ("c", "word")), items=IDS, **LINK),
-            Bars("bars", "B", np.array([0.2, 0.4, 0.6]), ("a", "b", "c"), colors=("truth",), items=IDS, **LINK),
+            Matrix("matrix", "M", np.zeros((1, 3), np.uint8), (("a", "b", "c"),), ("r",), ("x", "y", "z"), codes=IDS[None], link="part"),
+            Table("table", "T", ("k", "v"), (("a", number), ("b", number), ("c", "word")), items=IDS, link="part"),
+            Bars("bars", "B", np.array([0.2, 0.4, 0.6]), ("a", "b", "c"), colors=("truth",), items=IDS, link="part"),
         ),
         place="side",
     )  # fmt: skip

@@ -237,6 +237,7 @@ def test_uploaded_masks_give_the_known_answers_and_a_jpeg_is_refused(page: Page,
         timeout=WAIT
     )  # nothing uploaded yet: one sentence, and the picture stays
     assert shown(page, SLUG)
+    expect(control(page, "truth_files")).to_be_visible()  # and the box for what is missing is there
     upload(page, "truth_files", truth)
     expect(stage.locator(".gb-alert")).to_be_hidden(timeout=WAIT)
     upload(page, "prediction_files", prediction)

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demos.kit.controls import (
+    LINKED_MARKS,
     MAX_DRAWN,
+    MAX_MARKS,
     ControlError,
     checked,
     choice,
@@ -22,6 +24,8 @@ from demos.kit.controls import (
     files,
     from_query,
     is_content,
+    line,
+    marks,
     nearest_preset,
     number,
     spec_of,
@@ -38,6 +42,7 @@ class Sample:
     on: bool = toggle(False)
     masks: tuple[str, ...] = files(many=True)
     sketch: str = drawn()
+    sizes: str = line("1, 2", r"[0-9, ]{0,12}")
 
 
 PRESETS = {"start": Sample(), "other": Sample(count=7, mode="right", on=True)}
@@ -66,7 +71,7 @@ HOSTILE = [
 
 def test_missing_and_none_keep_the_default() -> None:
     assert checked(Sample, {}) == Sample()
-    assert checked(Sample, dict.fromkeys(["count", "share", "mode", "on", "masks", "sketch"])) == Sample()
+    assert checked(Sample, dict.fromkeys(["count", "share", "mode", "on", "masks", "sketch", "sizes"])) == Sample()
 
 
 def test_good_values_are_taken_in_their_own_type() -> None:
@@ -284,3 +289,68 @@ def test_a_range_is_written_once() -> None:
     assert (spec["count"].low, spec["count"].high, spec["count"].whole) == (-2, 10, True)
     assert (spec["share"].whole, spec["share"].step) == (False, 0.01)
     assert spec["masks"].many
+
+
+# -- lines of text -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["", "6, 3, 2, 1", "12"])
+def test_a_line_is_taken_as_it_is_and_travels_in_the_address(value: str) -> None:
+    controls = checked(Sample, {"sizes": value})
+    assert controls.sizes == value
+    if value:
+        query = to_query(controls, preset="start", base=Sample())
+        assert from_query(Sample, query, presets=PRESETS) == ("start", controls)
+
+
+@pytest.mark.parametrize("value", ["1; 2", "a", "1,\n2", "1" * 13, "<b>", 7, ["1"], None.__class__])
+def test_a_line_that_does_not_match_is_refused_with_an_example(value: Any) -> None:
+    with pytest.raises(ControlError, match=r"sizes must be written like '1, 2'"):
+        checked(Sample, {"sizes": value})
+    assert from_query(Sample, urlencode({"sizes": str(value)}), presets=PRESETS)[1].sizes in ("1, 2", str(value))
+
+
+# -- what is arranged on the stage ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Arranged:
+    boxes: str = marks()
+    cells: str = marks()
+    sketch: str = drawn()
+
+
+ARRANGED = {"start": Arranged(), "made": Arranged(boxes="t0.x", cells="0.1")}
+
+
+@pytest.mark.parametrize("preset", ARRANGED)
+@pytest.mark.parametrize("boxes", ["", "t0.x", "t0.1.1000.2000.3000.4000_pn0.0.1.2.3.4"])
+def test_links_carry_short_marks_exactly_and_empty_ones_too(preset: str, boxes: str) -> None:
+    controls = replace(ARRANGED[preset], boxes=boxes)
+    query = to_query(controls, preset=preset, base=ARRANGED[preset])
+    assert from_query(Arranged, query, presets=ARRANGED) == (preset, controls)
+    assert "boxes" not in query or controls.boxes != ARRANGED[preset].boxes
+
+
+@pytest.mark.parametrize(("first", "second"), [(1400, 0), (1401, 0), (700, 700), (701, 700)])
+def test_long_marks_stay_out_like_an_upload(first: int, second: int) -> None:
+    controls = Arranged(boxes="a" * first, cells="0" * second)
+    query = to_query(controls, preset="start", base=Arranged())
+    assert len(query) <= 2048
+    said = from_query(Arranged, query, presets=ARRANGED)[1]
+    assert (said == controls) == (first + second <= LINKED_MARKS)
+    assert said.boxes in ("", controls.boxes)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, 3, ["t0.x"], "T0.x", "t0 x", "t0,x", "<b>", "é", "a" * (MAX_MARKS + 1), "t0.x\n"],
+    ids=lambda v: repr(v)[:20],
+)
+def test_marks_refuse(value: Any) -> None:
+    with pytest.raises(ControlError, match="boxes must be at most"):
+        checked(Arranged, {"boxes": value})
+
+
+def test_broken_marks_in_a_link_leave_the_preset() -> None:
+    assert from_query(Arranged, "preset=made&boxes=<script>", presets=ARRANGED) == ("made", ARRANGED["made"])

@@ -14,7 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from demos.kit.drawings import MAX_PIXELS, read_box, read_painting, write_painting
+from demos.kit.drawings import (
+    BOX_UNITS,
+    MAX_BOXES,
+    MAX_PIXELS,
+    BoxEdit,
+    read_box,
+    read_boxes,
+    read_cells,
+    read_painting,
+    write_boxes,
+    write_painting,
+)
 from demos.kit.upload_errors import UploadError
 
 
@@ -168,3 +179,104 @@ def test_boxes_lie_in_the_picture(a: float, b: float, c: float, d: float) -> Non
         return
     assert 0 <= x0 < x1 <= 100
     assert 0 <= y0 < y1 <= 80
+
+
+# -- boxes and cells -------------------------------------------------------------------------------------------------------------------
+
+SETS = ("p", "t")
+
+
+def test_edits_are_read_as_they_were_made() -> None:
+    edits = read_boxes("t0.2.1000.2000.3000.4000_p4.x_pn0.0.0.0.10000.1", sets=SETS, classes=3)
+    assert edits == (
+        BoxEdit("t", "0", 2, (0.1, 0.2, 0.3, 0.4)),
+        BoxEdit("p", "4"),
+        BoxEdit("p", "n0", 0, (0.0, 0.0, 1.0, 0.0001)),
+    )
+    assert [edit.added for edit in edits] == [False, False, True]
+    assert read_boxes("", sets=SETS, classes=3) == ()
+
+
+corners = st.lists(st.integers(0, BOX_UNITS), min_size=2, max_size=2, unique=True).map(sorted)
+names = st.tuples(st.sampled_from(SETS), st.integers(0, 9999).map(str) | st.integers(0, 9999).map(lambda n: f"n{n}"))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(names, st.none() | st.tuples(st.integers(0, 4), corners, corners)),
+        max_size=20,
+        unique_by=lambda e: e[0],
+    )
+)
+def test_edits_survive_their_text(made: list) -> None:
+    edits = tuple(
+        BoxEdit(*name)
+        if box is None
+        else BoxEdit(*name, box[0], tuple(v / BOX_UNITS for v in (box[1][0], box[2][0], box[1][1], box[2][1])))
+        for name, box in made
+    )
+    assert read_boxes(write_boxes(edits), sets=SETS, classes=5) == edits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "t0",
+        "t0.",
+        "t0.y",
+        "t0.1.2.3.4",
+        "t0.1.2.3.4.5.6",
+        "q0.x",
+        "tt0.x",
+        "t.x",
+        "t00000.x",
+        "t0.x_",
+        "_t0.x",
+        "t0.x_t0.x",
+        "t0.3.1.2.3.4",
+        "t0.1.5.2.3.4",
+        "t0.1.1.5.3.4",
+        "t0.1.3.2.3.4",
+        "t0.1.1.2.3.10001",
+        "t0.-1.1.2.3.4",
+        "T0.x",
+        "t0.x ",
+        "t٠.x",
+    ],
+)
+def test_other_edits_are_refused(text: str) -> None:
+    with pytest.raises(UploadError) as caught:
+        read_boxes(text, sets=SETS, classes=3)
+    assert caught.value.code == "drawing_broken"
+
+
+def test_more_edits_than_anybody_makes_are_refused() -> None:
+    text = "_".join(f"t{k}.x" for k in range(MAX_BOXES + 1))
+    assert len(read_boxes(text.rpartition("_")[0], sets=SETS, classes=3)) == MAX_BOXES
+    with pytest.raises(UploadError) as caught:
+        read_boxes(text, sets=SETS, classes=3)
+    assert caught.value.code == "too_many_boxes"
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(alphabet="tpnx0123456789._", max_size=60))
+def test_whatever_is_sent_ends_in_edits_or_a_sentence(text: str) -> None:
+    with contextlib.suppress(UploadError):
+        for edit in read_boxes(text, sets=SETS, classes=3):
+            assert edit.set in SETS
+            assert edit.xyxy is None or (
+                0 <= edit.xyxy[0] < edit.xyxy[2] <= 1 and 0 <= edit.xyxy[1] < edit.xyxy[3] <= 1
+            )
+
+
+def test_cells_are_read_and_those_outside_are_left_out() -> None:
+    assert read_cells("0.2_3.1", shape=(4, 3)) == ((0, 2), (3, 1))
+    assert read_cells("0.2_3.1", shape=(3, 3)) == ((0, 2),)
+    assert read_cells("", shape=(0, 0)) == ()
+
+
+@pytest.mark.parametrize("text", ["0", "0.1_", "0.1_0.2", "0.1_1.1", "-1.0", "a.b", "0.1.2", "0.1 ", "99999.0"])
+def test_other_cells_are_refused(text: str) -> None:
+    with pytest.raises(UploadError):
+        read_cells(text, shape=(9, 9))

@@ -23,23 +23,37 @@ from core.perception.segmentation_metrics import segmentation_scores
 from demos.kit import stage
 from demos.kit.numbers import Number
 from demos.kit.scene import (
+    BLANK,
+    MINUS_INFINITY,
+    NOT_A_NUMBER,
+    PLUS_INFINITY,
     Axes,
     Bars,
     Boxes,
+    BoxSet,
+    Cells,
+    Face,
+    Grid,
     Guess,
     Hover,
     Labels,
     Layer,
+    Mark,
     Matrix,
     Pane,
     Paths,
+    Pick,
     Picture,
     Points,
+    Registers,
     Ribbons,
     Scene,
+    Stack,
     Table,
     Tools,
     View,
+    Words,
+    fixed_point,
     jpeg,
     solid,
 )
@@ -126,8 +140,64 @@ LAYERS: dict[str, Layer] = {
         ("c", "d"),
         codes=np.arange(4).reshape(2, 2),
         receipts=(NUMBER,),
+        faces=(Face("f", "F", np.ones((2, 2), np.uint8), (("5", "6", "7", "8"),), (NUMBER,)),),
+        face="f",
+        marks=np.array([[0, 1], [2, 4]], np.uint8),
+        mark_names=("one", "two"),
+        row_values=(("0.5", "1"), ("2", "3")),
+        column_values=(("a", "b"),),
+        pick=True,
+        picked=((0, 1),),
     ),
-    "table": Table("a", "A", ("k", "v"), (("row", NUMBER),), (0,)),
+    "table": Table(
+        "a", "A", ("k", "v"), (("row", NUMBER),), (0,), later=((("row", NUMBER),), (("row", "–"),)), marks=((0,), ())
+    ),
+    "cells": Cells(
+        "a",
+        "A",
+        np.array([[0.0, 0, 2, 3], [2, 0, 4, 3]]),
+        np.array([[0, 1], [1, 1]], np.uint8),
+        solid(np.zeros((2, 3), np.uint8)),
+        np.array([0, 1], np.uint8),
+        (("one", "#FFFFFF", 1),),
+        ("left", "right"),
+        np.array([0, -1]),
+    ),
+    "grid": Grid(
+        "a",
+        "A",
+        (0.5, 1.0),
+        fixed_point(np.array([[[1.5, np.nan]], [[-np.inf, 2.0]]]), 2),
+        2,
+        magnitude_colors(),
+        (0.0, 2.0),
+        (NUMBER,),
+    ),
+    "words": Words("a", "A", np.zeros((1, 2)), (("×",), ("=",))),
+    "stack": Stack(
+        "a",
+        "A",
+        np.array([[1.0, 2.0]]),
+        ("bar",),
+        ("x", "y"),
+        (("3",),),
+        4.0,
+        2.5,
+        "limit",
+        np.array([1], np.uint8),
+        ("truth",),
+        (0, 1),
+    ),
+    "registers": Registers(
+        "a",
+        "item {k}",
+        ("m", "l"),
+        np.array([0, 2]),
+        np.array([5, 5]),
+        np.array([[1.0, np.nan], [np.inf, 2.0]], np.float32),
+        (2, 3),
+        "row",
+    ),
 }
 
 
@@ -173,6 +243,15 @@ def test_layers_come_back(name: str) -> None:
     same(unpacked(header["scene"], found)["panes"][0]["layers"][0], LAYERS[name])
 
 
+def test_boxes_to_be_dragged_come_back() -> None:
+    boxes = BoxSet("t", "object", ("0", "n0"), (1, 0), np.array([[0, 1, 2, 3], [4, 5, 6, 7]], np.float32), add=False)
+    scene = Scene(
+        (Pane("p", "", (), 8, 8),), tools=Tools("p", classes=("a", "b"), boxes=(boxes,), edits="tn0.0.1.2.3.4")
+    )
+    header, found = decode(encode(Payload("s", "en", "T", scene, ()), Text("en")))
+    same(unpacked(header["scene"], found)["tools"], scene.tools)
+
+
 def test_a_full_scene_comes_back() -> None:
     scene = Scene(
         (
@@ -197,6 +276,8 @@ def test_a_full_scene_comes_back() -> None:
             "p", True, True, ("k",), np.zeros((1, 3), np.uint8), np.zeros((3, 4), np.uint8), 0, (0, 0, 1, 1), "L"
         ),
         notes=("n",),
+        picks=(Pick("row", 3, "item {k}", ("a",)),),
+        marks=(Mark("m", "Marked", (0, 1), "truth"),),
     )
     header, found = back(
         scene=scene, guesses=(Guess("q", ("a", "b"), 1, ("no", "yes"), "start"),), modes={"m": "x"}, script="print(1)"
@@ -294,6 +375,26 @@ def test_equal_arrays_made_on_the_fly_are_not_confused() -> None:
     header, found = back(*(Bars(str(k), "A", np.full(3, k, np.float32), ("x",)) for k in range(200)))
     values = [layer["values"][0] for layer in unpacked(header["scene"], found)["panes"][0]["layers"]]
     assert values == list(range(200))
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.integers(0, 3))
+def test_fixed_point_keeps_every_decimal(values: list[float], decimals: int) -> None:
+    sent = fixed_point(np.array(values), decimals)
+    assert sent.dtype == np.int32
+    np.testing.assert_allclose(sent / 10.0**decimals, values, atol=0.5000001 / 10**decimals, rtol=0)
+
+
+def test_fixed_point_has_codes_for_what_is_no_number() -> None:
+    sent = fixed_point(np.array([np.inf, -np.inf, np.nan, 1e300, -1e300, 7.0]), 1, blank=np.array([False] * 5 + [True]))
+    assert sent[:3].tolist() == [PLUS_INFINITY, MINUS_INFINITY, NOT_A_NUMBER]
+    assert NOT_A_NUMBER < BLANK < sent[4] < 0 < sent[3] < PLUS_INFINITY
+    assert sent[5] == BLANK
+
+
+def test_the_browser_knows_the_codes() -> None:
+    code = (stage.ASSETS / "blocks.js").read_text(encoding="utf-8")
+    for number in (BLANK, MINUS_INFINITY, NOT_A_NUMBER, PLUS_INFINITY):
+        assert str(number) in code
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------------
@@ -440,7 +541,9 @@ def test_a_message_is_a_message_and_nothing_else() -> None:
     header, found = decode(message_only("</script> 不行 ${x}"))
     assert header["message"] == "</script> 不行 ${x}"
     assert header["scene"] is None
+    assert header["modes"] == {}
     assert found == []
+    assert decode(message_only("no", {"source": "files"}))[0]["modes"] == {"source": "files"}
 
 
 # -- script and style ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 from plotly.colors import sequential
 
-from demos.kit.theme import CATEGORIES, FONT, FONTS, ROLES, class_colors, gradio_theme, magnitude_colors, rgb, role_css
+from demos.kit.theme import (
+    CATEGORIES,
+    FONT,
+    FONTS,
+    ROLES,
+    class_colors,
+    gradio_theme,
+    magnitude_colors,
+    rgb,
+    role_css,
+    signed_colors,
+)
 
 # Viénot, Brettel, Mollon 1999, "Digital video colourmaps for checking the legibility of displays by dichromats": linear RGB to linear RGB.
 DICHROMATS = {
@@ -48,6 +59,17 @@ def contrast(a: np.ndarray, b: np.ndarray) -> float:
 
 def bytes_of(names: tuple[str, ...]) -> np.ndarray:
     return np.array([rgb(name) for name in names])
+
+
+def test_signed_colours_part_at_zero_and_stay_apart_for_every_eye() -> None:
+    ramp = signed_colors(255)
+    light = luminance(ramp)
+    assert int(light.argmax()) == 127
+    assert (np.diff(light[:128]) > 0).all()
+    assert (np.diff(light[127:]) < 0).all()
+    for matrix in (np.eye(3), *DICHROMATS.values()):
+        below, above = linear(ramp[:64]) @ np.array(matrix).T, linear(ramp[:-65:-1]) @ np.array(matrix).T
+        assert np.linalg.norm(lab(below) - lab(above), axis=1).min() > 20
 
 
 def test_rgb_reads_hexadecimal() -> None:
