@@ -413,7 +413,8 @@ def stream_run(
     Closing the generator cancels the run between two operators and waits for that. An exception of the run is raised here.
 
     Args:
-        chain, plan, preserve_rng_state, early_stop, loss, seed: as `run_with_checkpoints`.
+        chain: as `run_with_checkpoints`; one made inside a `FakeTensorMode` is followed without computing, as `predict_run` does.
+        plan, preserve_rng_state, early_stop, loss, seed: as `run_with_checkpoints`.
         interval_s: seconds between updates, > 0.
 
     Raises:
@@ -422,7 +423,9 @@ def stream_run(
     if not interval_s > 0:
         raise ValueError(f"interval_s must be positive, got {interval_s}")
     options = _Options(preserve_rng_state, early_stop, loss, seed)
-    run = _Run(chain, _plan(chain, plan, None, None, ""), options, device=_device_name(chain.inputs))
+    fake = chain.inputs.fake_mode if isinstance(chain.inputs, FakeTensor) else None
+    device = "fake" if fake is not None else _device_name(chain.inputs)
+    run = _Run(chain, _plan(chain, plan, None, None, ""), options, device=device, fake=fake)
     return _streamed(run, interval_s)
 
 

@@ -341,6 +341,37 @@ def compute_spans(events: Sequence[MemoryEvent]) -> tuple[ComputeSpan, ...]:
     return tuple(spans)
 
 
+def layer_bytes(events: Sequence[MemoryEvent], layers: int) -> tuple[tuple[int, ...], ...]:
+    """What each layer's work has left alive after every event: activations, recomputed tensors and workspace, by where they were made.
+
+    Convention: a storage belongs to the layer at work when it was made; parameters, their gradients and inputs are left out.
+
+    Args:
+        events: from the first on, in order.
+        layers: n ≥ 0, number of layers.
+
+    >>> with LiveMemoryTracker() as tracker:
+    ...     with tracker.at("forward", 1):
+    ...         x = torch.ones(2, 2)
+    >>> layer_bytes(tracker.events, 2)[-1]
+    (0, 16)
+    """
+    held = [0] * layers
+    owner: dict[int, tuple[int, int]] = {}  # storage number -> (layer, bytes)
+    found: list[tuple[int, ...]] = []
+    for event in events:
+        for number, size, kind in event.allocated:
+            if 0 <= event.layer < layers and kind >= BORN_IN["forward"]:
+                owner[number] = event.layer, size
+                held[event.layer] += size
+        for number in (*event.freed, *event.became_gradients):
+            if number in owner:
+                layer, size = owner.pop(number)
+                held[layer] -= size
+        found.append(tuple(held))
+    return tuple(found)
+
+
 def cuda_rounded_bytes(n_bytes: int) -> int:
     """What the CUDA caching allocator hands out for a request: the next multiple of 512 bytes.
 

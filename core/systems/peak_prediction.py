@@ -15,7 +15,7 @@ from typing import Literal
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from core.systems.caching_allocator import Request, allocator_peaks, requests_of
-from core.systems.checkpoint_models import DTYPES, Dtype
+from core.systems.checkpoint_models import Chain, Dtype
 from core.systems.checkpoint_plans import CheckpointPlan, checkpoint_plan
 from core.systems.checkpointing import MemoryRun, predict_run
 from core.systems.transformer_config import TransformerShape, config_chain
@@ -96,10 +96,19 @@ def predict_peak(
         plan = checkpoint_plan("none", shape.layers + 2)
     with FakeTensorMode():
         chain = config_chain(shape, batch=batch, tokens=tokens, dtype=dtype)
-    run = predict_run(chain, plan)
+    return step_prediction(predict_run(chain, plan), chain, optimizer=optimizer)
+
+
+def step_prediction(run: MemoryRun, chain: Chain, *, optimizer: Optimizer = "adamw fp32 master") -> PeakPrediction:
+    """The same out of a run that was already made, real or on fake tensors: optimizer states beside it, and CUDA's allocator.
+
+    Args:
+        run: of the chain.
+        chain: whose parameters the optimizer has.
+        optimizer: as `predict_peak`.
+    """
     weights, per_weight = OPTIMIZER_BYTES[optimizer]
-    width = DTYPES[dtype].itemsize
-    states = [p.numel() * (weights * width + per_weight) for p in chain.parameters]
+    states = [p.numel() * (weights * p.element_size() + per_weight) for p in chain.parameters]
     requests = tuple(Request(-2 - i, n) for i, n in enumerate(states) if n)
     highest = max(event.total_bytes for event in run.events)
     peaks = allocator_peaks(_renumbered((*requests, *requests_of(run.events))))

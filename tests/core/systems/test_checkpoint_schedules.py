@@ -103,6 +103,18 @@ def test_the_best_under_a_budget_is_the_best_of_all_that_fit(chain, budget, rece
         assert best.slowdown == pytest.approx(1 + best.extra_cost / (3 * sum(costs)))
 
 
+def test_what_a_plan_keeps_is_counted_by_hand(receipt):
+    """Recorded layers keep what they save, segments their input, of which the chain's own is outside; and the last output."""
+    sizes = [LayerSizes(3, 7, 0, 0)] * 6
+    for nodes, kept in (
+        (tuple(range(6)), 6 * 7),
+        (((0, 1), (2, 3), (4, 5)), 3 * 3),
+        (((0, 1, 2), 3, 4, 5), 3 + 3 * 7),
+    ):
+        got = plan_cost(CheckpointPlan(nodes), [1.0] * 6, sizes).after_forward
+        receipt(plan_cost, "plan_kept", got, kept, reference="counted by hand", tolerance=0)
+
+
 def test_equal_layers_are_revolves(receipt):
     """Where only one recorded layer fits beside c checkpoints, the programme finds revolve's cost."""
     n, recorded = 14, 100

@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 from torch.utils.flop_counter import FlopCounterMode
@@ -134,6 +135,9 @@ def test_the_peak_is_memtrackers_to_the_byte(model, segments, loss, receipt):
     if model != "unet":
         run = run_with_checkpoints(chain, plan=plan, loss=loss)
         receipt(run_with_checkpoints, "peak_bytes", run.peak_bytes, expected, reference=reference, tolerance=0)
+        receipt(
+            run_with_checkpoints, "peak", run.peak_bytes / 2**20, expected / 2**20, reference=reference, tolerance=0
+        )
 
 
 def test_gradients_are_those_of_plain_autograd(receipt):
@@ -398,12 +402,128 @@ def test_the_u_curve(receipt):
                 reference="k + 2n/k",
                 tolerance=1e-3,
             )
+            form = point.segments + 2 * 12 / point.segments
+            receipt(u_curve, "closed_form_units", point.closed_form_units, form, reference="k + 2n/k")
+            # forward n, backward 2n − 1 (the input needs no gradient), and again all but the last product's early end
+            again = run_with_checkpoints(small_mlp(), segments=point.segments)
+            work = again.forward_flops + again.backward_flops
+            ratio = (work + again.recompute_flops) / work
+            receipt(u_curve, "curve_flops", point.flops_ratio, ratio, reference="a run of its own, summed up")
             # the gradients of biases in the making, next to the weight's
             assert point.watched_units == pytest.approx(point.watched_closed_form_units, abs=0.01)
         assert 1 < point.flops_ratio <= 1.5
     assert all(math.isnan(point.closed_form_units) for point in u_curve(unet_chain(picture()), [1, 2]))
     with pytest.raises(ValueError, match="segments must lie between 1 and"):
         u_curve(small_mlp(), [13])
+
+
+def test_what_is_alive_at_every_layer_is_counted_by_hand(receipt):
+    """Layer by layer through forward: the weights, the input, and two activations a layer that is recorded."""
+    chain = small_mlp(layers=6)
+    fixed = sum(p.nbytes for p in chain.parameters) + chain.inputs.nbytes
+    for segments in (None, 3):
+        run = run_with_checkpoints(chain, segments=segments)
+        forward = [event for event in run.events if event.phase == "forward" and event.layer >= 0]
+        last = {event.layer: event for event in forward}
+        for i, event in last.items():
+            # in segments of two: their inputs, of which the first is the chain's own, and the running activation
+            made = 2 * (i + 1) if segments is None else i // 2 + 1
+            got = event.activation_bytes - _dying(run, event)
+            receipt(
+                LiveMemoryTracker,
+                "activations_now",
+                got / 2**20,
+                made * chain.unit_bytes / 2**20,
+                reference="counted by hand",
+                tolerance=0,
+            )
+            receipt(
+                LiveMemoryTracker,
+                "live",
+                (event.total_bytes - _dying(run, event)) / 2**20,
+                (fixed + made * chain.unit_bytes) / 2**20,
+                reference="counted by hand",
+                tolerance=0,
+            )
+        kept = (12 if segments is None else 3) * chain.unit_bytes + 4  # and the loss
+        receipt(run_with_checkpoints, "kept", run.kept_bytes / 2**20, kept / 2**20, reference="2n, or k", tolerance=0)
+
+
+def _dying(run, event):
+    """Bytes that the very next event releases: the layer's own scratch and input."""
+    after = run.events[event.index + 1]
+    sizes = {number: size for e in run.events for number, size, _ in e.allocated}
+    return sum(sizes[number] for number in after.freed) if after.op == "free" else 0
+
+
+@pytest.mark.parametrize("plan", [segments_plan(5, 2), revolve_plan(5, 2), checkpoint_plan("none", 5)])
+def test_extra_forwards_are_counted_by_hooks(plan, receipt):
+    chain = small_mlp(layers=5, rows=8)
+    calls = 0
+
+    def count(*_):
+        nonlocal calls
+        calls += 1
+
+    hooks = [layer.register_forward_pre_hook(count) for layer in chain.layers]
+    try:
+        run_with_checkpoints(chain, plan=plan, early_stop=False)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    receipt(
+        checkpoint_plan,
+        "extra_forwards",
+        sum(plan.forward_calls) - 5,
+        calls - 5,
+        reference="forward hooks",
+        tolerance=0,
+    )
+
+
+def test_what_is_left_under_a_budget_says_whether_it_fits(receipt):
+    run = run_with_checkpoints(small_mlp(layers=4), segments=2)
+    highest = max(sum(event.live_bytes) for event in run.events)
+    for budget in (highest - 1, highest, highest + 7):
+        assert (run.first_over(budget) is None) == (budget - run.peak_bytes >= 0)
+        receipt(
+            run_with_checkpoints,
+            "headroom",
+            budget - run.peak_bytes,
+            budget - highest,
+            reference="maximum over all events",
+            tolerance=0,
+        )
+
+
+def test_gradients_that_differ_are_counted_number_by_number(receipt):
+    chain, plan = small_mlp(layers=4, dropout=0.5, rows=64), segments_plan(4, 2)
+    for keep in (True, False):
+        got = compare_gradients(chain, plan, preserve_rng_state=keep)
+        plain = run_with_checkpoints(chain).gradients
+        other = run_with_checkpoints(chain, plan=plan, preserve_rng_state=keep).gradients
+        ours, theirs = (np.concatenate([g.numpy().ravel() for g in found]) for found in (other, plain))
+        share = (got.total - got.differing) / got.total
+        receipt(compare_gradients, "equal_gradients", share, np.mean(ours == theirs), reference="NumPy", tolerance=0)
+        receipt(
+            compare_gradients,
+            "gradient_error",
+            got.max_abs_difference,
+            np.abs(ours - theirs).max(),
+            reference="NumPy",
+            tolerance=0,
+        )
+
+
+def test_an_empty_run_is_streamed_too():
+    with FakeTensorMode():
+        chain = small_mlp(layers=3, rows=64)
+    updates = list(stream_run(chain, plan=segments_plan(3, 3), interval_s=0.005))
+    run = updates[-1].run
+    assert run is not None
+    assert run.device == "fake"
+    assert math.isnan(run.loss)
+    assert run.peak_bytes == run_with_checkpoints(small_mlp(layers=3, rows=64), segments=3).peak_bytes
 
 
 def test_a_stream_delivers_every_event_and_the_run():

@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from core.systems.caching_allocator import requests_of
 from core.systems.checkpoint_models import Chain, mlp_chain, transformer_chain, unet_chain
 from core.systems.checkpoint_plans import checkpoint_plan, segments_plan
 from core.systems.checkpointing import run_with_checkpoints
@@ -13,6 +14,7 @@ from core.systems.memory_accounting import (
     saved_tensor_bytes,
 )
 from core.systems.memory_tracker import cuda_rounded_bytes
+from tests.oracles.checkpointing import allocator
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,11 @@ def test_residuals_are_the_differences_and_have_names(model, receipt):
     ]
     totals = [result.allocator_bytes, result.rounded_bytes, result.reserved_bytes]
     receipt(reconcile, "residuals", sums, totals, reference="sums of the bars", tolerance=0)
+    receipt(reconcile, "allocator_bytes", sums[0], result.allocator_bytes, reference="sum of the bars", tolerance=0)
+    requests = [(r.number, r.n_bytes) for r in requests_of(run_with_checkpoints(chain, segments=2).events)]
+    page_lists = "lists of 512-byte pages, searched from the start"
+    naive = max(reserved for _, reserved in allocator(requests))
+    receipt(reconcile, "reserved_bytes", result.reserved_bytes, naive, reference=page_lists, tolerance=0)
     assert result.saved_bytes < result.live_bytes <= result.rounded_bytes <= result.reserved_bytes
     assert residuals["kernel scratch"] >= 0
     run = run_with_checkpoints(chain, segments=2)
@@ -200,6 +207,16 @@ def test_skips_are_seen():
     assert sizes[1].carried == (half,)
     assert [size.carried for size in sizes[2:]] == [()] * 4
     assert sizes[0].output == full + full // 4
+
+
+def test_a_layer_alone_is_counted_by_hand(receipt):
+    """Linear + GELU: a product, two activations saved, one handed on."""
+    rows, width = 96, 24
+    costs, sizes = profile_layers(mlp_chain(layers=2, width=width, rows=rows))
+    unit = rows * width * 4
+    receipt(profile_layers, "layer_flops", costs, [2 * rows * width**2] * 2, reference="2·B·S·D²", tolerance=0)
+    receipt(profile_layers, "layer_saved", [size.saved for size in sizes], [2 * unit] * 2, reference="2 units")
+    receipt(profile_layers, "layer_output", [size.output for size in sizes], [unit] * 2, reference="1 unit")
 
 
 @pytest.mark.parametrize("name", ["tokens", "batch", "width", "heads", "tensor_parallel"])

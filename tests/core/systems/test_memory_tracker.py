@@ -18,6 +18,7 @@ from core.systems.memory_tracker import (
     RunCancelled,
     compute_spans,
     cuda_rounded_bytes,
+    layer_bytes,
     settled,
     storage_address,
 )
@@ -314,3 +315,26 @@ def test_any_type_counts_its_own_bytes(dtype):
         y = x.clone()
     assert tracker.events[-1].total_bytes == 2 * 7 * dtype.itemsize
     assert y.dtype == dtype
+
+
+def test_bytes_by_layer_are_all_bytes(receipt):
+    """Two layers, one storage each that outlives its layer, one that does not: counted by hand."""
+    weight = torch.ones(4, 4, requires_grad=True)
+    x = torch.ones(8, 4)
+    with LiveMemoryTracker(parameters=[weight], inputs=[x]) as tracker:
+        with tracker.at("forward", 0):
+            y = x @ weight
+        with tracker.at("forward", 1):
+            z = y.square()
+            loss = z.sum()
+            del z
+        tracker.turn_to("backward", 1)
+        loss.backward()
+    found = layer_bytes(settled(tracker.events), 2)
+    after = next(e.index for e in tracker.events if e.phase == "backward") - 1
+    receipt(layer_bytes, "layer_bytes", found[after], (8 * 4 * 4, 4), reference="counted by hand", tolerance=0)
+    outside = layer_bytes(settled(tracker.events), 0)
+    assert set(outside) == {()}
+    for event, held in zip(settled(tracker.events), found, strict=True):
+        assert sum(held) == event.activation_bytes
+    assert found[-1] == (128, 4)  # y and the loss are still held here

@@ -1,10 +1,12 @@
 import pytest
 import torch
 
+from core.systems.caching_allocator import requests_of
 from core.systems.checkpoint_plans import checkpoint_plan, segments_plan
 from core.systems.checkpointing import run_with_checkpoints
 from core.systems.peak_prediction import CARDS, OPTIMIZER_BYTES, Card, fits_card, largest_batch, predict_peak
 from core.systems.transformer_config import config_chain, transformer_shape
+from tests.oracles.checkpointing import allocator
 
 SHAPE = transformer_shape(
     {
@@ -71,12 +73,14 @@ def test_checkpointing_lowers_the_peak_of_a_deep_model():
     assert 0 < every.recompute_flops <= every.forward_flops
 
 
-def test_whether_it_fits():
+def test_whether_it_fits(receipt):
     prediction = predict_peak(SHAPE, batch=1, tokens=8)
     needed = prediction.reserved_peak_bytes + 100
     snug = fits_card(prediction, Card("snug", needed), context_bytes=100)
     assert snug.fits
     assert (snug.needed_bytes, snug.free_bytes) == (needed, 0)
+    receipt(fits_card, "needed", snug.needed_bytes, needed, reference="sum", tolerance=0)
+    receipt(fits_card, "free", snug.free_bytes, 0, reference="the smallest card that fits", tolerance=0)
     tight = fits_card(prediction, Card("tight", needed - 1), context_bytes=100)
     assert not tight.fits
     assert tight.free_bytes == -1
@@ -92,6 +96,17 @@ def test_the_largest_batch_is_the_last_that_fits(most, room):
     card = Card("small", base + room)
     fitting = [b for b in range(1, most + 1) if fits_card(predict_peak(SHAPE, batch=b, tokens=64), card).fits]
     assert largest_batch(SHAPE, card, tokens=64, most=most) == max(fitting, default=0)
+
+
+def test_what_is_reserved_is_a_naive_allocators(receipt):
+    """The same requests, the optimizer's states first, served from lists of pages."""
+    got = predict_peak(SHAPE, batch=1, tokens=8, optimizer="adamw")
+    chain = config_chain(SHAPE, batch=1, tokens=8)
+    states = [(i, 4 * p.numel()) for i, p in enumerate(chain.parameters)]
+    run = [(len(states) + r.number, r.n_bytes) for r in requests_of(got.run.events)]
+    expected = max(reserved for _, reserved in allocator([*states, *run]))
+    reference = "lists of 512-byte pages, searched from the start"
+    receipt(predict_peak, "reserved", got.reserved_peak_bytes, expected, reference=reference, tolerance=0)
 
 
 def test_cards_are_four_and_have_names():
