@@ -176,7 +176,7 @@ class Stage {
     this.settledTop = this.arranging; this.arranging = false;
     if (this.giveUp()) this.calm();
     clearTimeout(this.waiting); this.question = question; this.seen = 0; this.since = performance.now();
-    this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 150);
+    this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 110);
   }
   /* A control has moved; its question comes a little later, if it asks one. */
   sense() {
@@ -191,7 +191,7 @@ class Stage {
     if (said && said.view) { this.seen = said.edition; await this.load(said.view, true); if (question !== this.question) return; }
     if (said && said.running) this.advance(said);
     else if (performance.now() - this.since > 60000) return this.calm();
-    this.waiting = setTimeout(() => this.follow(question), said && said.view ? 40 : 200);
+    this.waiting = setTimeout(() => this.follow(question), said && said.view ? 40 : performance.now() - this.since < 900 ? 70 : 200);
   }
   advance({ done, total, what }) {
     if (performance.now() - this.since < 350) return; // most work is done by now

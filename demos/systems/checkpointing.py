@@ -331,7 +331,14 @@ DEMO = Demo(
         "start": Controls(),
         "oom": Controls(strategy="none"),
         "transformer": Controls(
-            model="transformer", layers=12, strategy="every_layer", width=64, tokens=256, batch=4, compare="curve", budget=24.0
+            model="transformer",
+            layers=12,
+            strategy="every_layer",
+            width=64,
+            tokens=256,
+            batch=4,
+            compare="curve",
+            budget=24.0,
         ),
         "unet": Controls(model="unet", strategy="optimal", budget=46.0),
         "dropout": Controls(dropout=0.5, rows=512, preserve_rng_state=False, compare="gradients", budget=6.0),
