@@ -138,7 +138,7 @@ def test_the_budget_is_dragged_and_moved_by_keys(page: Page) -> None:
 
 def test_memory_is_shown_while_the_run_goes_on_and_stops_at_once(fresh_page) -> None:
     """On an idle machine: a picture of a new run within 300 ms, ten a second, Stop within half a second; here only that they come."""
-    page = fresh_page(f"?tab={SLUG}&layers=40&width=256&rows=2000&budget=0")
+    page = fresh_page(f"?tab={SLUG}&layers=16&width=256&rows=500&budget=0")
     wait_ready(page, SLUG)
     stage = stage_of(page, SLUG)
     stage.evaluate(
@@ -148,7 +148,7 @@ def test_memory_is_shown_while_the_run_goes_on_and_stops_at_once(fresh_page) -> 
           if (interim && done) g.looks.push(performance.now() - g.asked); return done; }; }"""
     )
     page.get_by_role("button", name="Sizes", exact=False).click()
-    control(page, "rows").locator("input").fill("5000")  # one change, one question
+    control(page, "rows").locator("input").fill("12000")  # one change, one question
     page.wait_for_function(f"document.querySelector('#{SLUG}--stage .gb-stage').gb.looks.length >= 5", timeout=WAIT)
     looks = stage.evaluate("s => s.gb.looks")
     expect(stage.locator(".gb-stop")).to_be_visible(timeout=WAIT)
