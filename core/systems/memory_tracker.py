@@ -364,7 +364,7 @@ def layer_bytes(events: Sequence[MemoryEvent], layers: int) -> tuple[tuple[int, 
             if 0 <= event.layer < layers and kind >= BORN_IN["forward"]:
                 owner[number] = event.layer, size
                 held[event.layer] += size
-        for number in (*event.freed, *event.became_gradients):
+        for number in event.freed + event.became_gradients:
             if number in owner:
                 layer, size = owner.pop(number)
                 held[layer] -= size

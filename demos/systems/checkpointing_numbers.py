@@ -30,6 +30,11 @@ def _sum(event: MemoryEvent, names: tuple[str, ...] = NAMES) -> dict[str, int]:
     return {name: n for name, n in zip(NAMES, event.live_bytes, strict=True) if n and name in names}
 
 
+def _all(result: Result, event: MemoryEvent) -> dict[str, int]:
+    """Everything alive, the optimizer's states with it."""
+    return {**({"states": result.states_bytes} if result.states_bytes else {}), **_sum(event)}
+
+
 def _bytes(result: Result, key: str, value: int, source: Any, operands: dict[str, int], **more: Any) -> Number:
     """A number of bytes in the view's unit, as the sum of its parts."""
     unit, size = _unit(result)
@@ -42,7 +47,7 @@ def _now(result: Result, event: MemoryEvent) -> tuple[Number, ...]:
 
     made = NAMES[3:]
     return (
-        _bytes(result, "live", event.total_bytes, LiveMemoryTracker, _sum(event)),
+        _bytes(result, "live", event.total_bytes + result.states_bytes, LiveMemoryTracker, _all(result, event)),
         _bytes(result, "activations_now", event.activation_bytes, LiveMemoryTracker, _sum(event, made)),
     )
 
@@ -57,7 +62,13 @@ def _whole(result: Result) -> tuple[Number, ...]:
     unit, size = _unit(result)
     highest = max(run.events, key=lambda event: event.activation_bytes)
     lines = [
-        _bytes(result, "peak", run.peak_bytes, run_with_checkpoints, _sum(run.peak_event)),
+        _bytes(
+            result,
+            "peak",
+            run.peak_bytes + result.states_bytes,
+            run_with_checkpoints,
+            _all(result, run.peak_event),
+        ),
         Number(
             "activation_peak_units",
             run.activation_peak_bytes / result.subject.chain.unit_bytes,

@@ -130,6 +130,7 @@ def _rest(c: Controls, body: list[str], *, fake: bool) -> list[str]:
             f"made = step_prediction(run, chain, optimizer={OPTIMIZERS[c.optimizer]!r})",
             f"card = next(card for card in CARDS if card.name == {CARD_NAMES[c.card]!r})",
             "verdict = fits_card(made, card)",
+            'numbers["peak"] = made.peak_bytes / size',
             'numbers["parameter_count"] = shape.parameter_count',
             'numbers["optimizer_bytes"] = made.optimizer_bytes / size',
             'numbers["reserved"] = made.reserved_peak_bytes / size',

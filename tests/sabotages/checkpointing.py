@@ -75,6 +75,13 @@ SABOTAGES = (
         "        for number in event.freed:",
         "gradients are moved twice",
     ),
+    Sabotage(
+        TRACKER,
+        "for number in event.freed + event.became_gradients:",
+        "for number in event.became_gradients:",
+        "a layer's bytes are never released",
+    ),
+    Sabotage(TRACKER, 'kind >= BORN_IN["forward"]', "kind >= 0", "gradients belong to their layer"),
     Sabotage(TRACKER, 'event.phase not in ("baseline", "end")', 'event.phase != "end"', "the baseline is work"),
     Sabotage(
         TRACKER,
@@ -385,7 +392,9 @@ SABOTAGES = (
     Sabotage(
         PREDICTION, "peak_bytes=highest + sum(states),", "peak_bytes=highest,", "optimizer states are not in the peak"
     ),
-    Sabotage(PREDICTION, "width = DTYPES[dtype].itemsize", "width = 4", "states always in float32"),
+    Sabotage(
+        PREDICTION, "weights * p.element_size() + per_weight", "weights * 4 + per_weight", "states always in float32"
+    ),
     Sabotage(PREDICTION, "needed <= card.total_bytes", "needed < card.total_bytes", "exactly full does not fit"),
     Sabotage(PREDICTION, "            low = batch\n", "            low = batch - 1\n", "the search stops one short"),
     Sabotage(
