@@ -54,7 +54,10 @@ def control(page: Page, name: str) -> Locator:
 
 def at_first_step(page: Page, c: Controls) -> None:
     """The numbers of the first step, for views that keep no step of their own."""
-    stage_of(page, SLUG).evaluate("s => s.gb.show(0)")
+    stage = stage_of(page, SLUG)
+    expect(stage).not_to_have_attribute("aria-busy", "true", timeout=WAIT)
+    expect(stage.locator(".gb-numbers .gb-value").nth(2)).to_be_visible(timeout=WAIT)  # no picture of a run under way
+    stage.evaluate("s => s.gb.show(0)")
     expect_numbers(page, DEMO, c, step=0)
 
 
