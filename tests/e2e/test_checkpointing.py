@@ -198,7 +198,8 @@ def test_a_pasted_configuration_is_predicted(page: Page) -> None:
     expect(alert).to_contain_text("Paste a config.json", timeout=WAIT)
     config = json.dumps(dict(CONFIGS["gpt2"]) | {"n_layer": 2, "architectures": ["GPT2LMHeadModel"]})
     box = control(page, "config").locator("textarea")
-    box.fill(config)
+    with recomputing(page, SLUG):
+        box.fill(config)
     c = replace(DEMO.presets["card"], named="own", config=config)
     expect(alert).to_be_hidden(timeout=WAIT)
     at_first_step(page, c)
