@@ -26,7 +26,7 @@ MOVES = {
     "choice": ("input",),
     "toggle": ("input",),
     "line": ("submit", "blur"),
-    "text": ("input",),  # pasted
+    "text": ("input", "blur"),  # pasted; a browser may fill a box without saying so until it is left
     "files": ("upload", "clear", "delete"),
     "drawn": (),  # the stage's own events bring these
     "marks": (),

@@ -33,7 +33,7 @@ plain = st.recursive(
 @settings(deadline=None, max_examples=200)
 @given(value=plain, protocol=st.integers(2, 5))
 def test_plain_data_comes_back(value, protocol):
-    if protocol == 2 and b"_codecs" in pickle.dumps(value, 2):
+    if protocol == 2 and any(name in pickle.dumps(value, 2) for name in (b"c_codecs\n", b"c__builtin__\n")):
         return  # bytes are no plain data before protocol 3: they call a codec
     assert read_plain_pickle(pickle.dumps(value, protocol)) == value
 
