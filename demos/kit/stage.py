@@ -31,7 +31,6 @@ SCRIPTS = (
     "decode.js",
     "links.js",
     "blocks.js",
-    "timelines.js",
     "picks.js",
     "layers.js",
     "paint.js",

@@ -15,7 +15,6 @@ MODULES = (
     "tests.bench.pooling",
     "tests.bench.detr",
     "tests.bench.attention",
-    "tests.bench.checkpointing",
 )  # each has measure() -> Iterable[Row]
 
 
