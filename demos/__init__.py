@@ -4,10 +4,11 @@ from demos.generative.diffusion_trajectories import DEMO as diffusion_trajectori
 from demos.perception.detr_matching import DEMO as detr_matching
 from demos.perception.segmentation_metrics import DEMO as segmentation_metrics
 from demos.perception.spatial_pyramid_pooling import DEMO as spp
+from demos.systems.checkpointing import DEMO as checkpointing
 from demos.systems.flash_attention import DEMO as flash_attention
 
 GROUPS = {
     "perception": (segmentation_metrics, spp, detr_matching),
     "generative": (diffusion_trajectories,),
-    "systems": (flash_attention,),
+    "systems": (flash_attention, checkpointing),
 }

@@ -64,6 +64,7 @@ class Demo(Generic[C, R]):
         None  # (one of `draws`, control values) -> control to fill
     )
     draws: tuple[str, ...] = ("box", "paint")  # what can be made on the stage: box, paint, boxes, cells
+    drawing_sets: Mapping[str, Any] = field(default_factory=dict)  # what other controls become with a drawing
 
     @property
     def kind(self) -> type[C]:

@@ -89,6 +89,8 @@ def _component(spec: Spec, value: Any, common: dict[str, Any], option: Callable[
         return gr.Checkbox(value=value, **common)
     if spec.kind == "files":
         return gr.File(file_count="multiple" if spec.many else "single", type="filepath", height=150, **common)
+    if spec.kind == "text":
+        return gr.Textbox(value=value, lines=5, max_lines=12, **common)
     if spec.kind == "line":
         return gr.Textbox(value=value, max_lines=1, **common)
     return gr.Textbox(value=value, visible="hidden", show_label=False, **common)

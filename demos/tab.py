@@ -26,6 +26,7 @@ MOVES = {
     "choice": ("input",),
     "toggle": ("input",),
     "line": ("submit", "blur"),
+    "text": ("input", "blur"),  # pasted; a browser may fill a box without saying so until it is left
     "files": ("upload", "clear", "delete"),
     "drawn": (),  # the stage's own events bring these
     "marks": (),
@@ -126,8 +127,9 @@ def _connect(
             if isinstance(said, list):
                 said = ",".join(_plain(v) for v in said if isinstance(v, (int, float)))
             target = demo.drawing(kind, dict(zip(names, values, strict=False)))
-            changed = [str(said) if name == target else value for name, value in zip(names, values, strict=False)]
-            kept = [str(said) if name == target else gr.skip() for name in drawn]
+            taken = {**demo.drawing_sets, target: str(said)}
+            changed = [taken.get(name, value) for name, value in zip(names, values, strict=False)]
+            kept = [taken.get(name, gr.skip()) for name in (*drawn, *demo.drawing_sets)]
             return (*kept, *view([*changed, *values[len(names) :]], question=question))
 
         return received
@@ -152,7 +154,7 @@ def _connect(
     scene.open_preset(open_preset, [turn, *flags], [*controls, *outputs], js=numbered, **quiet)
     if demo.drawing is not None:
         for kind in demo.draws:
-            kept = [panel.controls[name] for name in drawn]
+            kept = [panel.controls[name] for name in (*drawn, *demo.drawing_sets)]
             event = getattr(scene, f"commit_{kind}")
             event(drawing(kind, PARTS[kind]), [turn, *controls, *flags], [*kept, *outputs], js=numbered, **quiet)
     if demo.picks:

@@ -30,6 +30,7 @@ STANDARD = {
     "functools",
 }
 STANDARD |= {"heapq", "itertools", "math", "numbers", "operator", "string", "sys", "typing", "types", "warnings"}
+STANDARD |= {"threading", "time", "weakref"}  # code that is watched while it runs
 SAFE_RANDOM = {"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64"}
 # Words of subjects. The stage draws any of them, so it needs to know none.
 SUBJECTS = re.compile(

@@ -339,29 +339,62 @@ function drawVector(layer, step, map, unit, links, linked = [], edge) {
 class ChartPane {
   constructor(pane, stage) {
     this.pane = pane; this.stage = stage;
+    this.bands = pane.layers.filter(l => l.type === 'strip');
     /* beside others a chart is narrow: its letters keep their size */
-    const [W, H] = pane.row ? [380, 200] : [600, 220];
-    this.size = [W, H]; this.box = { x: 54, y: 10, w: W - 70, h: H - 50 };
-    this.svg = sv('svg', { viewBox: `0 0 ${W} ${H}`, class: 'gb-chart', role: 'img', 'aria-label': pane.title });
-    this.root = el('figure', { class: 'gb-pane', data: { pane: pane.key } }, el('figcaption', { text: pane.title }), this.svg,
-      el('div', { class: 'gb-legend' }, ...pane.layers.flatMap(l => (l.names || []).map((name, i) => el('span', { class: 'gb-key' }, el('i', { class: 'gb-swatch', style: `background:${colorOf(l.colors[i % l.colors.length])}` }), name)))));
+    const wide = pane.row ? 380 : 600, high = pane.height || (pane.row ? 200 : 220), band = this.bands.length * 26;
+    this.box = { x: 54, y: 10, w: wide - 70, h: high - 50 - band };
+    this.wide = wide; this.high = high; this.bottom = high - 40; // of the bands
+    this.svg = sv('svg', { viewBox: `0 0 ${wide} ${high}`, class: 'gb-chart', role: pane.layers.some(l => l.control) ? 'group' : 'img', 'aria-label': pane.title || (pane.layers[0] || {}).label });
+    const keys = pane.layers.flatMap(l => l.type === 'level' ? [] : (l.names || []).map((name, i) => [l, name, i]).filter(([, name]) => name));
+    this.tip = el('output', { class: 'gb-tip', 'aria-live': 'off' });
+    this.root = el('figure', { class: 'gb-pane', data: { pane: pane.key } }, pane.title ? el('figcaption', { text: pane.title }) : null, this.svg,
+      el('div', { class: 'gb-legend' }, ...keys.map(([l, name, i]) => el('span', { class: 'gb-key' }, el('i', { class: `gb-swatch gb-hatch-${(l.hatch || [])[i] || 0}`, style: `background-color:${colorOf(l.colors[i % l.colors.length])}` }), name))));
+    if (this.bands.some(l => l.hints.length)) this.svg.after(this.tip);
     if (pane.note) this.root.append(el('p', { class: 'gb-note', text: pane.note }));
+    if (pane.axes.scrub && pane.axes.cursor) this.listen();
   }
   async ready() {}
+  /* The pointer held down takes the step along. */
+  listen() {
+    let held = false;
+    const place = e => { const r = this.svg.getBoundingClientRect(); return [(e.clientX - r.left) / r.width * this.wide, (e.clientY - r.top) / r.height * this.high]; };
+    const go = e => {
+      const { cursor, x } = this.pane.axes, b = this.box, at = x[0] + (place(e)[0] - b.x) / b.w * (x[1] - x[0]);
+      let best = 0;
+      for (let i = 1; i < cursor.length; i++) if (Math.abs(cursor[i] - at) < Math.abs(cursor[best] - at)) best = i;
+      if (best !== this.stage.step) this.stage.show(best);
+    };
+    this.svg.classList.add('gb-scrubs');
+    this.svg.addEventListener('pointerdown', e => { if (e.target.closest('.gb-level')) return; held = true; this.svg.setPointerCapture(e.pointerId); go(e); });
+    this.svg.addEventListener('pointermove', e => { if (held) go(e); else this.read(place(e)); });
+    for (const end of ['pointerup', 'pointercancel']) this.svg.addEventListener(end, () => { held = false; });
+    this.svg.addEventListener('pointerleave', () => { this.tip.textContent = ''; });
+  }
+  read([x, y]) {
+    const { axes } = this.pane, b = this.box, at = axes.x[0] + (x - b.x) / b.w * (axes.x[1] - axes.x[0]), said = [];
+    this.bands.forEach((l, k) => { const top = this.bandTop(k); if (y >= top && y < top + 22) for (let i = 0; i < l.states.length; i++) if (at >= l.ends[2 * i] && at < l.ends[2 * i + 1] && l.hints[i]) said.push(l.hints[i]); });
+    this.tip.textContent = said.join('  ·  ');
+  }
+  bandTop(k) { return this.bottom - 26 * (this.bands.length - k) + 3; }
   draw() {
     const { axes } = this.pane, b = this.box, still = this.still && !this.pane.layers.some(l => l.grow || l.xy?.shape.length > (l.type === 'paths' ? 3 : 2) || this.stage.links.live(l));
     const map = (x, y) => [b.x + (x - axes.x[0]) / (axes.x[1] - axes.x[0] || 1) * b.w, b.y + b.h - (y - axes.y[0]) / (axes.y[1] - axes.y[0] || 1) * b.h];
     if (still) return this.moveCursor(map);
     this.still = true;
-    const parts = [sv('rect', { x: b.x, y: b.y, width: b.w, height: b.h, class: 'gb-plot' })];
+    const foot = this.bottom, parts = [sv('rect', { x: b.x, y: b.y, width: b.w, height: b.h, class: 'gb-plot' })], over = [];
     const ticks = ([lo, hi]) => { const span = hi - lo || 1, raw = span / 5, p = 10 ** Math.floor(Math.log10(raw)), s = [1, 2, 5, 10].find(k => k * p >= raw) * p, out = []; for (let v = Math.ceil(lo / s - 1e-9) * s; v <= hi + 1e-9 * span; v += s) out.push(+v.toFixed(10)); return out; };
-    for (const t of ticks(axes.x)) { const [x] = map(t, 0); parts.push(sv('line', { x1: x, x2: x, y1: b.y, y2: b.y + b.h, class: 'gb-tick' }), sv('text', { x, y: b.y + b.h + 14, 'text-anchor': 'middle', class: 'gb-small', text: String(t) })); }
+    for (const t of ticks(axes.x)) { const [x] = map(t, 0); parts.push(sv('line', { x1: x, x2: x, y1: b.y, y2: b.y + b.h, class: 'gb-tick' }), sv('text', { x, y: foot + 14, 'text-anchor': 'middle', class: 'gb-small', text: String(t) })); }
     for (const t of ticks(axes.y)) { const [, y] = map(0, t); parts.push(sv('line', { x1: b.x, x2: b.x + b.w, y1: y, y2: y, class: 'gb-tick' }), sv('text', { x: b.x - 6, y: y + 4, 'text-anchor': 'end', class: 'gb-small', text: String(t) })); }
-    parts.push(sv('text', { x: b.x + b.w / 2, y: this.size[1] - 6, 'text-anchor': 'middle', class: 'gb-small', text: axes.x_label }));
+    parts.push(sv('text', { x: b.x + b.w / 2, y: this.high - 6, 'text-anchor': 'middle', class: 'gb-small', text: axes.x_label }));
     parts.push(sv('text', { x: 12, y: b.y + b.h / 2, 'text-anchor': 'middle', class: 'gb-small', transform: `rotate(-90 12 ${b.y + b.h / 2})`, text: axes.y_label }));
-    for (const layer of this.pane.layers) parts.push(...drawVector(layer, this.stage.step, map, 1, this.stage.links));
-    if (axes.cursor) parts.push(this.cursor = sv('line', { y1: b.y, y2: b.y + b.h, class: 'gb-cursor' }));
-    this.svg.replaceChildren(...parts);
+    for (const layer of this.pane.layers) {
+      if (layer.type === 'areas') parts.push(...drawAreas(layer, map));
+      else if (layer.type === 'strip') parts.push(...drawStrip(layer, map, this.bandTop(this.bands.indexOf(layer)), b));
+      else if (layer.type === 'level') over.push(new LevelLine(layer, this, map).root);
+      else parts.push(...drawVector(layer, this.stage.step, map, 1, this.stage.links));
+    }
+    if (axes.cursor) parts.push(this.cursor = sv('line', { y1: b.y, y2: this.bands.length ? foot : b.y + b.h, class: 'gb-cursor' }));
+    this.svg.replaceChildren(...parts, ...over);
     this.moveCursor(map);
   }
   light() { if (this.stage.links.any(this.pane.layers)) this.draw(); }
@@ -379,7 +412,7 @@ class ListPane {
     this.pane = pane; this.stage = stage;
     this.root = el('section', { class: 'gb-pane', data: { pane: pane.key } });
     if (pane.title) this.root.append(el('h3', { text: pane.title }));
-    this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : new { table: TableView, bars: BarsView, stack: StackView, registers: RegistersView }[l.type](l, stage));
+    this.parts = pane.layers.map(l => l.type === 'matrix' ? (l.rows.length * l.columns.length > 650 ? new BigMatrix(l, stage) : new MatrixView(l, stage)) : new { table: TableView, bars: BarsView, stack: StackView, registers: RegistersView, tiles: TilesView }[l.type](l, stage));
     this.parts.forEach((part, i) => {
       const layer = pane.layers[i], proofs = () => part.proofs ? part.proofs() : layer.receipts || [];
       const proof = proofs().length ? el('button', { type: 'button', class: 'gb-proof', data: { focus: `proof-${layer.key}` }, text: stage.text.receipt, on: { click: () => stage.showReceipt(pick(proofs(), stage.step)) } }) : null;

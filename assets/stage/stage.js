@@ -14,7 +14,13 @@ class Stage {
     root.classList.add('gb-stage');
     root.addEventListener('keydown', e => this.keys(e));
   }
+  /* A picture of work under way never overtakes the answer that is being unpacked. */
   async load(value, interim = false) {
+    if (interim && this.settling) return;
+    if (!interim) this.settling = (this.settling || 0) + 1;
+    try { return await this.unpack(value, interim); } finally { if (!interim) this.settling--; }
+  }
+  async unpack(value, interim) {
     if (!value) return;
     if (this.painter && this.painter.drag) { this.later = value; return; } // a stroke under way keeps its canvas
     const numbered = /^(\d+):/.exec(value);
@@ -29,6 +35,8 @@ class Stage {
       return this.complain(data.message);
     }
     const same = this.data && this.data.slug === data.slug, old = same ? this.panes : [];
+    if (!this.passing) this.stood = { steps: this.steps, step: this.step }; // where the last whole view stood
+    this.passing = interim;
     this.value = value; this.data = data; this.text = data.text; this.ramp = data.ramp; this.links.forget(); this.hovered = {};
     this.picks = Object.fromEntries(data.scene.picks.map(p => [p.control, p.value]));
     this.panes = data.scene.panes.map(pane => new (pane.axes ? ChartPane : pane.width ? PicturePane : ListPane)(pane, this));
@@ -40,9 +48,9 @@ class Stage {
     if (turn !== this.loads) return;
     const chosen = data.preset && data.preset !== this.lastPreset; // another view opens at its own step
     if (data.preset !== this.lastPreset) { this.selection = {}; if (data.preset) this.faces = {}; }
-    this.lastPreset = data.preset;
-    const opened = Glassbox.page.step(data.slug);
-    this.step = Math.min(data.scene.steps - 1, opened ?? (same && !chosen && this.steps === data.scene.steps ? this.step : data.scene.step));
+    if (!interim) this.lastPreset = data.preset;
+    const opened = interim ? null : Glassbox.page.step(data.slug);
+    this.step = Math.min(data.scene.steps - 1, opened ?? (same && !chosen && this.stood.steps === data.scene.steps ? this.stood.step : data.scene.step));
     this.steps = data.scene.steps;
     this.build();
     this.complain(data.message);
@@ -100,7 +108,7 @@ class Stage {
     /* what is arranged by hand must not slip away under it: the words above the picture stay as they stood */
     if (!(this.settledTop && this.top && !preset)) this.top = el('div', {}, ...[...notes, question].filter(Boolean)); else if (notes.length && !this.top.textContent.includes(notes[notes.length - 1].textContent)) this.top.append(...notes);
     const grid = el('div', { class: 'gb-grid' }, main, side);
-    this.root.replaceChildren(...[bar, this.alert, this.top, ...(scene.lead === 'wide' ? [wide, grid] : [grid, wide]), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
+    this.root.replaceChildren(...[this.bar, bar, this.alert, this.top, ...(scene.lead === 'wide' ? [wide, grid] : [grid, wide]), below, this.table, this.menu(), this.receipt.root].filter(Boolean));
     if (this.painter && this.painter.draw) this.painter.draw(); // now that the picture has its size
     this.root.tabIndex = 0; this.root.setAttribute('role', 'group'); this.root.setAttribute('aria-label', this.data.title);
     if (held && !drawing) ((focus && this.root.querySelector(focus)) || this.root).focus({ preventScroll: true });
@@ -170,7 +178,7 @@ class Stage {
     this.settledTop = this.arranging; this.arranging = false;
     if (this.giveUp()) this.calm();
     clearTimeout(this.waiting); this.question = question; this.seen = 0; this.since = performance.now();
-    this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 150);
+    this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 110);
   }
   /* A control has moved; its question comes a little later, if it asks one. */
   sense() {
@@ -185,14 +193,14 @@ class Stage {
     if (said && said.view) { this.seen = said.edition; await this.load(said.view, true); if (question !== this.question) return; }
     if (said && said.running) this.advance(said);
     else if (performance.now() - this.since > 60000) return this.calm();
-    this.waiting = setTimeout(() => this.follow(question), said && said.view ? 40 : 200);
+    this.waiting = setTimeout(() => this.follow(question), said && said.view ? 40 : performance.now() - this.since < 900 ? 70 : 200);
   }
   advance({ done, total, what }) {
     if (performance.now() - this.since < 350) return; // most work is done by now
     const t = this.text;
     if (!this.bar) {
       this.meter = el('progress', { 'aria-label': t.working }); this.far = el('span', { class: 'gb-mono' });
-      this.bar = el('div', { class: 'gb-progress' }, this.meter, this.far, el('button', { type: 'button', class: 'gb-stop', text: t.stop, title: 'Esc', on: { click: () => this.cancel() } }));
+      this.bar = el('div', { class: 'gb-progress' }, this.meter, this.far, el('button', { type: 'button', class: 'gb-stop', text: t.stop, title: 'Esc', data: { focus: 'stop' }, on: { pointerdown: () => this.cancel(), click: () => this.cancel() } }));
     }
     if (!this.bar.isConnected) { this.root.prepend(this.bar); this.complain(''); } // what was wrong before is being answered
     if (total) { this.meter.max = total; this.meter.value = done; } else this.meter.removeAttribute('value');

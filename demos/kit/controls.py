@@ -20,7 +20,7 @@ C = TypeVar("C")
 class Spec:
     """What a control accepts."""
 
-    kind: str  # number, choice, toggle, line, files (paths of uploads); drawn and marks (made on the stage, as text)
+    kind: str  # number, choice, toggle, line, text, files (paths of uploads); drawn and marks (made on the stage, as text)
     low: float = 0.0
     high: float = 0.0
     step: float = 1.0
@@ -51,6 +51,11 @@ def line(default: str, pattern: str) -> Any:
     return field(default=default, metadata={"spec": Spec("line", pattern=pattern)})
 
 
+def text() -> Any:
+    """Lines of text that a visitor pastes, such as a configuration file. Never part of a share link."""
+    return field(default="", metadata={"spec": Spec("text")})
+
+
 def files(*, many: bool = False, suffixes: Sequence[str] = ()) -> Any:
     """Uploaded files, as a tuple of paths below the server's upload folder. Never part of a share link."""
     return field(default=(), metadata={"spec": Spec("files", many=many, suffixes=tuple(suffixes))})
@@ -72,7 +77,7 @@ def spec_of(item: Field[Any]) -> Spec:
 
 def is_content(item: Field[Any]) -> bool:
     """Whether the field carries the visitor's own content, which no link can carry."""
-    return spec_of(item).kind in ("files", "drawn")
+    return spec_of(item).kind in ("files", "drawn", "text")
 
 
 class ControlError(ValueError):
@@ -81,6 +86,7 @@ class ControlError(ValueError):
 
 MAX_DRAWN = 4_000_000  # characters
 MAX_LINE = 120
+MAX_TEXT = 20_000
 MAX_MARKS = 6000
 LINKED_MARKS = 1400  # of all marks together in one address: what is longer stays out, like an upload
 
@@ -125,6 +131,10 @@ def _checked(item: Field[Any], value: Any) -> Any:
     if spec.kind == "line":
         if not isinstance(value, str) or len(value) > MAX_LINE or not re.fullmatch(spec.pattern, value):
             raise ControlError(f"{item.name} must be written like {default!r}, got {_shown(value)}")
+        return value
+    if spec.kind == "text":
+        if not isinstance(value, str) or len(value) > MAX_TEXT:
+            raise ControlError(f"{item.name} must be text of at most {MAX_TEXT} characters, got {_shown(value)}")
         return value
     if spec.kind == "marks":
         if not isinstance(value, str) or not re.fullmatch(rf"[a-z0-9._]{{0,{MAX_MARKS}}}", value):

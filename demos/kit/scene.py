@@ -329,6 +329,77 @@ class Registers:
     type: str = "registers"
 
 
+@dataclass(frozen=True)
+class Areas:
+    """Areas stacked on each other over a chart's x axis; every height holds until the next x."""
+
+    key: str
+    label: str
+    x: np.ndarray  # (V + 1,) where each height begins, and where the last one ends
+    edges: np.ndarray  # (S + 1, V) the lowest area's lower edge, then the upper edge of each area
+    names: tuple[str, ...]  # (S,)
+    colors: tuple[str, ...]  # (S,) role or #RRGGBB
+    hatch: tuple[int, ...] = ()  # (S,): 0 plain, 1 rising, 2 falling stripes
+    type: str = "areas"
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Stretches of a chart's x axis as a band below the plot: what was going on there. Choosing one jumps to its step."""
+
+    key: str
+    label: str  # stands before the band
+    ends: np.ndarray  # (N, 2) x where each begins and ends
+    states: np.ndarray  # (N,) uint8, a row of `names`
+    names: tuple[str, ...]  # (S,) of the states
+    colors: tuple[str, ...]  # (S,)
+    hatch: tuple[int, ...] = ()  # (S,)
+    words: tuple[str, ...] = ()  # (N,) written on each where there is room
+    hints: tuple[str, ...] = ()  # (N,) what the pointer reads
+    type: str = "strip"
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line across a chart, such as a limit. With a control it is dragged, by pointer or arrow keys, and the control
+    takes its value."""
+
+    key: str
+    label: str
+    value: float  # on the y axis
+    control: str = ""  # must be among the demo's picks
+    low: float = 0.0
+    high: float = 1.0
+    step: float = 1.0  # of an arrow key; values are multiples of it
+    unit: str = ""
+    color: str = "error"
+    type: str = "level"
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A row of boxes one after another, each in one of a few states and filled to some share. With `pick`, a click switches a box
+    on or off and tells Python which are on ("0_3_7")."""
+
+    key: str
+    label: str
+    names: tuple[str, ...]  # (N,)
+    states: np.ndarray  # (N,), or (T, N) one a step; uint8, a row of `state_names`
+    state_names: tuple[str, ...]  # (S,); "" is not explained
+    colors: tuple[str, ...]  # (S,) role or #RRGGBB; "" plain
+    hatch: tuple[int, ...] = ()  # (S,)
+    shares: np.ndarray | None = None  # (N,), or (T, N): how full each is, 0…1
+    hints: tuple[str, ...] = ()  # (N,) what the tooltip says of each
+    groups: tuple[tuple[int, int, int], ...] = ()  # (first, last + 1, depth) of brackets below
+    group_label: str = ""  # what a bracket means
+    on: tuple[int, ...] = ()  # boxes that are switched on
+    on_label: str = ""  # what that means
+    pick: bool = False
+    small: bool = False  # a row to compare with
+    receipts: tuple[Number, ...] = ()  # vouch for the shares; one, or one a step
+    type: str = "tiles"
+
+
 Layer = (
     Picture
     | Labels
@@ -344,6 +415,10 @@ Layer = (
     | Words
     | Stack
     | Registers
+    | Areas
+    | Strip
+    | Level
+    | Tiles
 )
 
 
@@ -354,6 +429,7 @@ class Axes:
     x_label: str = ""
     y_label: str = ""
     cursor: np.ndarray | None = None  # (T,) x position of each step
+    scrub: bool = False  # whether pointing at the chart with the button down goes to the nearest step
 
 
 @dataclass(frozen=True)
@@ -364,7 +440,7 @@ class Pane:
     title: str
     layers: tuple[Layer, ...]
     width: int = 0
-    height: int = 0
+    height: int = 0  # of a chart: units of which its width has 600; 0: 220
     axes: Axes | None = None
     place: Place = "main"
     note: str = ""

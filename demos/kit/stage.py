@@ -31,6 +31,7 @@ SCRIPTS = (
     "decode.js",
     "links.js",
     "blocks.js",
+    "timelines.js",
     "picks.js",
     "layers.js",
     "paint.js",

@@ -122,7 +122,7 @@ def test_one_question_comes_first(demo: AnyDemo) -> None:
 @demos
 def test_content_is_told_from_settings(demo: AnyDemo) -> None:
     kinds = {item.name: spec_of(item).kind for item in fields(demo.presets["start"])}
-    assert content_names(demo) == tuple(name for name, kind in kinds.items() if kind in ("files", "drawn"))
+    assert content_names(demo) == tuple(name for name, kind in kinds.items() if kind in ("files", "drawn", "text"))
 
 
 # -- every preset ----------------------------------------------------------------------------------------------------------

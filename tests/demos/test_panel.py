@@ -15,6 +15,7 @@ from demos.panel import Panel
 
 DEMOS = [demo for group in GROUPS.values() for demo in group]
 KINDS: dict[str, type] = {
+    "text": gr.Textbox,
     "choice": gr.Radio,
     "toggle": gr.Checkbox,
     "files": gr.File,

@@ -164,6 +164,20 @@ def test_a_broken_box_is_one_sentence(events: dict[str, Any], data: dict[str, An
     assert header["message"] or data == {"xyxy": []}
 
 
+def test_what_is_made_on_the_stage_can_set_other_controls() -> None:
+    """Clicked cells are of use only under the choice that reads them: the choice goes along."""
+    demo = next(d for d in GROUPS["systems"] if d.drawing_sets)
+    names, start = [f.name for f in fields(demo.presets["start"])], demo.presets["start"]
+    with gr.Blocks() as page, gr.Tabs(), gr.Tab(id=demo.slug) as tab:
+        render(demo, "en", tab, first=demo.slug)
+    (event,) = [block for block in page.fns.values() if block.api_name == "received"]
+    values = [getattr(start, name) for name in names]
+    answer = inspect.unwrap(event.fn)(event_of({"cells": "0_5"}), "2", *values)
+    assert answer[:-1] == ("0_5", *demo.drawing_sets.values())
+    assert len(event.outputs) == len(answer)
+    assert "pins=0_5" in said(answer[-1])["query"]
+
+
 def test_a_chart_comes_when_its_section_opens(events: dict[str, Any]) -> None:
     opened, figure = function(events, "open_chart")(*START)
     assert opened is True

@@ -16,6 +16,7 @@ from demos.kit.controls import (
     LINKED_MARKS,
     MAX_DRAWN,
     MAX_MARKS,
+    MAX_TEXT,
     ControlError,
     checked,
     choice,
@@ -29,6 +30,7 @@ from demos.kit.controls import (
     nearest_preset,
     number,
     spec_of,
+    text,
     to_query,
     toggle,
 )
@@ -354,3 +356,20 @@ def test_marks_refuse(value: Any) -> None:
 
 def test_broken_marks_in_a_link_leave_the_preset() -> None:
     assert from_query(Arranged, "preset=made&boxes=<script>", presets=ARRANGED) == ("made", ARRANGED["made"])
+
+
+@dataclass(frozen=True)
+class Pasting:
+    config: str = text()
+
+
+def test_pasted_text_is_bounded_and_never_in_a_link() -> None:
+    lines = '{\n "a": 1,\n "b": "<script>"\n}'
+    assert checked(Pasting, {"config": lines}).config == lines
+    assert is_content(fields(Pasting)[0])
+    query = to_query(Pasting(lines), preset="start", base=Pasting())
+    assert query == "preset=start"
+    assert from_query(Pasting, f"config={lines}", presets={"start": Pasting()}) == ("start", Pasting())
+    for wrong in (7, ["a"], "x" * (MAX_TEXT + 1)):
+        with pytest.raises(ControlError, match="config must be text of at most"):
+            checked(Pasting, {"config": wrong})
