@@ -256,9 +256,10 @@ def load_tiny_detr(weights: Mapping[str, Tensor]) -> TinyDetr:
     >>> print(sum(p.numel() for p in model.parameters()), model.training)
     603344 False
     """
-    model = TinyDetr()
+    with torch.device("meta"):  # weights that are thrown away need no draws from the global generator
+        model = TinyDetr()
     try:
-        model.load_state_dict({name: value.float() for name, value in weights.items()})
+        model.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
     except RuntimeError as error:
         raise ValueError("weights must hold exactly the tiny DETR's parameters, in their shapes") from error
     return model.eval().requires_grad_(False)

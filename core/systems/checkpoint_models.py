@@ -50,6 +50,11 @@ class Chain:
         """How many numbers are trained."""
         return sum(p.numel() for p in self.parameters)
 
+    @property
+    def draws(self) -> bool:
+        """Whether a layer draws from the global random generator."""
+        return any(isinstance(module, Dropout) for layer in self.layers for module in layer.modules())
+
 
 def as_state(output: Any) -> tuple[torch.Tensor, ...]:
     """What a layer hands on, always as a tuple.

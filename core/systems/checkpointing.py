@@ -24,7 +24,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import checkpoint as torch_checkpoint
 
-from core.systems.checkpoint_models import Chain, Dropout, as_state
+from core.systems.checkpoint_models import Chain, as_state
 from core.systems.checkpoint_plans import (
     CheckpointPlan,
     Nodes,
@@ -35,13 +35,13 @@ from core.systems.checkpoint_plans import (
     pinned_plan,
     segments_plan,
 )
+from core.systems.global_generator import seeded_global_generator
 from core.systems.memory_tracker import (
     Bytes,
     ComputeSpan,
     LiveMemoryTracker,
     MemoryEvent,
     Phase,
-    RunCancelled,
     compute_spans,
     settled,
 )
@@ -193,9 +193,6 @@ class _Options:
     seed: int
 
 
-_turn = threading.Lock()  # runs with dropout use the global generator one at a time
-
-
 class _Run:
     """One forward and backward on parameters of its own, which share the chain's memory but not its gradients."""
 
@@ -203,7 +200,6 @@ class _Run:
         if options.loss not in ("sum", "squares"):
             raise ValueError(f'loss must be "sum" or "squares", got {options.loss!r}')
         self.chain, self.plan, self.options, self.device, self.fake = chain, plan, options, device, fake
-        self.random = any(isinstance(m, Dropout) for layer in chain.layers for m in layer.modules())
         known: dict[int, Any] = {}
         for p in chain.parameters:
             inside = p.detach() if fake is None else fake.from_tensor(p.detach())
@@ -285,7 +281,7 @@ class _Run:
             *state,
             use_reentrant=False,
             # without dropout there is nothing to restore, and another visitor's generator is left alone
-            preserve_rng_state=self.options.preserve_rng_state and self.random,
+            preserve_rng_state=self.options.preserve_rng_state and self.chain.draws,
             early_stop=self.options.early_stop,
             **selective,
         )
@@ -303,24 +299,12 @@ class _Run:
 
     @contextmanager
     def _generator(self) -> Generator[None, None, None]:
-        """PyTorch's global generator, seeded for this run and put back afterwards, if there is dropout at all."""
-        if not self.random or self.fake is not None:
+        """PyTorch's global generator for this run alone, if there is dropout at all."""
+        if not self.chain.draws or self.fake is not None:
             yield
             return
-        while not _turn.acquire(timeout=0.1):
-            if self.stopped:
-                raise RunCancelled("the run was cancelled")
-        try:
-            device = self.inputs.device
-            owner: Any = torch.random if device.type == "cpu" else torch.get_device_module(device)
-            before = owner.get_rng_state()
-            owner.manual_seed(self.options.seed)
-            try:
-                yield
-            finally:
-                owner.set_rng_state(before)
-        finally:
-            _turn.release()
+        with seeded_global_generator(self.options.seed, self.inputs.device, cancelled=lambda: self.stopped):
+            yield
 
 
 def _device_name(tensor: torch.Tensor) -> str:

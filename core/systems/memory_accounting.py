@@ -22,11 +22,14 @@ from core.systems.checkpoint_models import Chain, as_state
 from core.systems.checkpoint_plans import CheckpointPlan
 from core.systems.checkpoint_schedules import LayerSizes
 from core.systems.checkpointing import Loss, MemoryRun, predict_run, run_with_checkpoints, watched_by
+from core.systems.global_generator import seeded_global_generator
 from core.systems.memory_tracker import LiveMemoryTracker, settled, storage_address
 
 
 def profile_layers(chain: Chain) -> tuple[tuple[int, ...], tuple[LayerSizes, ...]]:
     """What each layer costs, measured by running it alone: (n,) forward FLOPs and (n,) sizes in bytes for the solver.
+
+    Convention: layers with dropout wait for their turn at the global generator, as a run does.
 
     Args:
         chain: layers and input.
@@ -36,6 +39,12 @@ def profile_layers(chain: Chain) -> tuple[tuple[int, ...], tuple[LayerSizes, ...
     >>> costs, sizes[0]
     ((8192, 8192), LayerSizes(output=2048, saved=4096, forward_extra=2048, backward_extra=4096, carried=()))
     """
+    turn = seeded_global_generator(0, chain.inputs.device) if chain.draws else nullcontext()
+    with turn:
+        return _profiled(chain)
+
+
+def _profiled(chain: Chain) -> tuple[tuple[int, ...], tuple[LayerSizes, ...]]:
     costs: list[int] = []
     sizes: list[LayerSizes] = []
     state: tuple[torch.Tensor, ...] = (chain.inputs,)

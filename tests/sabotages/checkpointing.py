@@ -9,6 +9,7 @@ MODELS = "core/systems/checkpoint_models.py"
 CONFIG = "core/systems/transformer_config.py"
 RUNS = "core/systems/checkpointing.py"
 ACCOUNTS = "core/systems/memory_accounting.py"
+GENERATOR = "core/systems/global_generator.py"
 ALLOCATOR = "core/systems/caching_allocator.py"
 PREDICTION = "core/systems/peak_prediction.py"
 PICKLE = "core/systems/restricted_pickle.py"
@@ -245,15 +246,27 @@ SABOTAGES = (
     ),
     Sabotage(
         RUNS,
-        "preserve_rng_state=self.options.preserve_rng_state and self.random,",
-        "preserve_rng_state=self.random,",
+        "preserve_rng_state=self.options.preserve_rng_state and self.chain.draws,",
+        "preserve_rng_state=self.chain.draws,",
         "the switch does nothing",
     ),
     Sabotage(
-        RUNS,
-        "                owner.set_rng_state(before)\n",
-        "                pass\n",
+        GENERATOR,
+        "            owner.set_rng_state(before)\n",
+        "            pass\n",
         "the global generator stays seeded",
+    ),
+    Sabotage(
+        GENERATOR,
+        "    while not _turn.acquire(timeout=LOOK_S):\n        if cancelled():",
+        "    while not _turn.acquire(timeout=LOOK_S):\n        if not cancelled:",
+        "waiting for the generator cannot be cancelled",
+    ),
+    Sabotage(
+        ACCOUNTS,
+        "seeded_global_generator(0, chain.inputs.device) if chain.draws else nullcontext()",
+        "nullcontext()",
+        "measuring a layer alone draws out of turn",
     ),
     Sabotage(RUNS, "            early_stop=self.options.early_stop,\n", "", "early stopping always"),
     Sabotage(
