@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.systems.checkpoint_plans import CheckpointPlan
 from demos.contract import Demo
+from demos.contract import View as DemoView
 from demos.kit.controls import choice, files, marks, number, toggle
 from demos.kit.controls import text as pasted
 from demos.kit.jobs import counted, progress, publish
 from demos.kit.numbers import Number
+from demos.kit.text import Text
 from demos.panel import Panel
-from demos.systems.checkpointing_figures import show
+from demos.systems.checkpointing_figures import show_run
 from demos.systems.checkpointing_inputs import Profile, Subject, best_plan, plan_of, profile_of, subject_of
 from demos.systems.checkpointing_numbers import numbers_of
 from demos.systems.checkpointing_script import script_of
+from demos.systems.checkpointing_snapshot import SnapshotResult, opened_snapshot
+from demos.systems.checkpointing_snapshot_figures import show_snapshot
 from demos.systems.checkpointing_tables_figures import guesses_of
 
 if TYPE_CHECKING:
@@ -49,11 +53,12 @@ CARD_NAMES = {"a100": "A100 80GB", "h100": "H100 80GB", "rtx4090": "RTX 4090", "
 
 @dataclass(frozen=True)
 class Controls:
-    model: str = choice("mlp", ("mlp", "transformer", "unet", "config"))
+    model: str = choice("mlp", ("mlp", "transformer", "unet", "config", "snapshot"))
     picture: str = choice("coffee", ("coffee", "rocket", "photo"))
     photo: tuple[str, ...] = files(suffixes=(".png", ".jpg", ".jpeg", ".webp"))
     named: str = choice("tinyllama", ("gpt2", "tinyllama", "llama7b", "own"))
     config: str = pasted()
+    snapshot: tuple[str, ...] = files(suffixes=(".pickle", ".pkl"))
     layers: int = number(12, 1, 48)
     strategy: str = choice("every_kth", STRATEGIES)
     k: int = number(3, 1, 48)
@@ -155,11 +160,20 @@ class Result:
         return numbers_of(self)
 
 
-def run(c: Controls) -> Result:
+def run(c: Controls) -> Result | SnapshotResult:
     """Everything the tab shows, computed by `core`; what is there so far is published while it runs.
 
     Raises:
         UploadError: the controls do not go together, or what was uploaded cannot be used; one sentence says why.
+    """
+    return opened_snapshot(c) if c.model == "snapshot" else run_chain(c)
+
+
+def run_chain(c: Controls) -> Result:
+    """A chain's run, as far as it has come published on the way.
+
+    Raises:
+        UploadError: as `run`.
     """
     import torch
 
@@ -267,6 +281,11 @@ def _compared(result: Result) -> Result:
     return result
 
 
+def show(result: Result | SnapshotResult, text: Text) -> DemoView:
+    """The picture of a run, or of a snapshot."""
+    return show_run(result, text) if isinstance(result, Result) else show_snapshot(result, text)
+
+
 def build(panel: Panel) -> None:
     """Left: what runs and what is recomputed; under More: sizes, and ways to break it."""
     with panel.left:
@@ -279,16 +298,19 @@ def build(panel: Panel) -> None:
             panel.control("named")
             with panel.when("named", "own"):
                 panel.control("config")
+        with panel.when("model", "snapshot"):
+            panel.control("snapshot")
         with panel.when("equal", "yes"):
             panel.control("layers")
-        panel.control("strategy")
+        with panel.when("runs", "yes"):
+            panel.control("strategy")
         with panel.when("k", "yes"):
             panel.control("k")
         with panel.when("budget", "yes"):
             panel.control("budget")
         with panel.when("model", "config"):
             panel.control("card")
-        with panel.more("sizes"):
+        with panel.when("runs", "yes"), panel.more("sizes"):
             with panel.when("equal", "yes"):
                 panel.control("width")
             with panel.when("model", "mlp"):
@@ -304,7 +326,7 @@ def build(panel: Panel) -> None:
                 panel.control("micro_batch")
                 panel.control("dtype")
                 panel.control("optimizer")
-        with panel.more():
+        with panel.when("runs", "yes"), panel.more():
             with panel.when("equal", "yes"):
                 panel.control("dropout")
             panel.control("preserve_rng_state")

@@ -27,7 +27,7 @@ IDLE = 0  # state of a box; a phase's is its place in PHASES + 1
 MOST_STEP_NUMBERS = 64  # layers whose names are written on the ribbon
 
 
-def show(result: Result, text: Text) -> DemoView:
+def show_run(result: Result, text: Text) -> DemoView:
     c = result.controls
     scene = Scene(
         panes=(_chain(result, text), _mountain(result, text), *tables(result, text)),
@@ -45,6 +45,7 @@ def show(result: Result, text: Text) -> DemoView:
         "equal": "yes" if c.model in ("mlp", "transformer") else "no",
         "k": "yes" if c.strategy in ("every_kth", "sequential", "revolve") else "no",
         "budget": "no" if c.model == "config" else "yes",
+        "runs": "yes",
     }
     return DemoView(scene, modes, {key: text("controls", "strategy", "options", key) for key in STRATEGY_NAMES})
 

@@ -18,8 +18,26 @@ HEAD = (
 )
 
 
+SNAPSHOT = """import json
+from pathlib import Path
+
+from core.systems.memory_snapshot import read_snapshot
+
+made, size = read_snapshot(Path("snapshot.pickle").read_bytes()), 1 << 20
+numbers = {
+    "allocated_peak": made.peak_allocated_bytes / size,
+    "reserved_peak": made.peak_reserved_bytes / size,
+    "before_trace": made.start_allocated_bytes / size,
+    "trace_events": len(made.events),
+}
+print(json.dumps(numbers))
+"""
+
+
 def script_of(c: Controls) -> str:
-    """Runs from the repository's root and prints one line of JSON. Uploads are called photo.png and config.json."""
+    """Runs from the repository's root and prints one line of JSON. Uploads are called photo.png, config.json and snapshot.pickle."""
+    if c.model == "snapshot":
+        return SNAPSHOT
     imports, body = list(HEAD), ["", "torch.set_num_threads(1)"]
     fake = c.model == "config"
     imports += _chain(c, body)

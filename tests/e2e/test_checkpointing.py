@@ -18,7 +18,8 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from demos.contract import numbers_as_json
-from demos.systems.checkpointing import DEMO, Controls, run
+from demos.systems.checkpointing import DEMO, Controls
+from demos.systems.checkpointing import run_chain as run
 from demos.systems.checkpointing_inputs import CONFIGS
 from tests.e2e.stage_page import WAIT, expect_numbers, open_preset, recomputing, shown, stage_of, wait_ready
 

@@ -449,4 +449,19 @@ SABOTAGES = (
     Sabotage(SNAPSHOT, "(now - first_us) / 1e6", "(now - first_us) / 1e3", "milliseconds"),
     Sabotage(SNAPSHOT, 'and "/torch/" not in name', "", "the place is inside PyTorch"),
     Sabotage(SNAPSHOT, '"segment_map": size, ', "", "mapped segments are forgotten"),
+    Sabotage(
+        SNAPSHOT,
+        "if block.born <= snapshot.peak_event < block.died:",
+        "if block.born <= snapshot.peak_event:",
+        "what died before the peak counts at the peak",
+    ),
+    Sabotage(
+        SNAPSHOT, "changes[row, block.died + 1] -=", "changes[row, block.died] -=", "a block dies one event too early"
+    ),
+    Sabotage(
+        SNAPSHOT,
+        "row = rows.get(block.place, len(places) + 1) if block.born >= 0 else 0",
+        "row = rows.get(block.place, 0)",
+        "small places count as older than the trace",
+    ),
 )

@@ -24,8 +24,8 @@ from core.systems.checkpointing import (
     u_curve,
     watched_by,
 )
-from core.systems.memory_accounting import profile_layers
 from core.systems.global_generator import seeded_global_generator
+from core.systems.memory_accounting import profile_layers
 from core.systems.memory_tracker import LiveMemoryTracker
 from tests.oracles import checkpointing as oracle
 

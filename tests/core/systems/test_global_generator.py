@@ -21,9 +21,13 @@ def test_the_generator_is_put_back_also_after_an_error():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    with pytest.raises(ZeroDivisionError), seeded_global_generator(1, CPU):
-        torch.rand(100)
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with seeded_global_generator(1, CPU):
+            raise ZeroDivisionError(float(torch.rand(100).sum()))
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert torch.equal(torch.rand(3), expected)
     with seeded_global_generator(7, CPU):
         inside = torch.rand(3)

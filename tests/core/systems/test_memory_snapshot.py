@@ -1,8 +1,11 @@
 import pickle
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from core.systems.memory_snapshot import read_snapshot
+from core.systems.memory_snapshot import bytes_by_place, read_snapshot
 from core.systems.restricted_pickle import RefusedPickle
 
 
@@ -139,3 +142,52 @@ def test_a_large_snapshot_is_read_in_seconds():
     snapshot = read_snapshot(packed([trace], []))
     assert len(snapshot.events) == 40_000
     assert snapshot.peak_allocated_bytes == 512
+
+
+def test_bytes_by_place_by_hand(receipt):
+    timeline = bytes_by_place(read_snapshot(packed([TRACE, []], SEGMENTS)))
+    assert timeline.places == ("", "model.py:12 forward")
+    before = [700] * 7 + [0] * 3
+    unnamed = [0, 0, 0, 1024, 1024, 1024, 1280, 1280, 1280, 1280]
+    model = [0, 0, 512, 512, 512, 0, 0, 0, 0, 0]
+    expected = [before, unnamed, model, [0] * 10]
+    receipt(bytes_by_place, "place_bytes", timeline.live_bytes, expected, reference="counted by hand", tolerance=0)
+
+
+@st.composite
+def traces(draw):
+    """Allocations and releases at a few addresses, from a few places, as an allocator would do them."""
+    held, trace = {}, []
+    for i in range(draw(st.integers(1, 40))):
+        address = draw(st.integers(0, 5))
+        if address in held:
+            trace.append(entry("free_completed", address, held.pop(address), i))
+        else:
+            held[address] = draw(st.integers(1, 9))
+            place = (f"/me/{draw(st.sampled_from('abcd'))}.py", 1, "f")
+            trace.append(entry("alloc", address, held[address], i, [place]))
+    return trace, sum(held.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(traces(), st.integers(1, 5), st.integers(0, 20))
+def test_places_add_up_to_what_is_allocated(made, most, before):
+    trace, held = made
+    snapshot = read_snapshot(packed([trace], [segment(1000, held + before)]))
+    timeline = bytes_by_place(snapshot, most=most)
+    allocated = [snapshot.start_allocated_bytes, *(event.allocated_bytes for event in snapshot.events)]
+    np.testing.assert_array_equal(timeline.live_bytes.sum(0), allocated)
+    assert (timeline.live_bytes[0] == before).all()
+    assert (timeline.live_bytes >= 0).all()
+    assert len(timeline.places) <= most
+    at_peak = timeline.live_bytes[1:-1, snapshot.peak_event + 1]
+    assert list(at_peak) == sorted(at_peak, reverse=True)
+    for place, row in zip(timeline.places, timeline.live_bytes[1:], strict=False):  # each alone, counted one by one
+        mine = [e for e in trace if e["frames"] and e["frames"][0]["filename"].endswith(place.split(":")[0])]
+        assert row.max() <= sum(e["size"] for e in mine)
+        assert row[-1] == sum(b.n_bytes for b in snapshot.blocks if b.place == place and b.died == len(trace))
+
+
+def test_at_least_one_place():
+    with pytest.raises(ValueError, match="most must be at least 1, got 0"):
+        bytes_by_place(read_snapshot(packed([TRACE, []], SEGMENTS)), most=0)

@@ -17,7 +17,8 @@ from demos.kit.controls import ControlError, checked
 from demos.kit.jobs import follow
 from demos.kit.stage import decode
 from demos.kit.upload_errors import UploadError
-from demos.systems.checkpointing import DEMO, STRATEGIES, WITH_K, Controls, divisors, run
+from demos.systems.checkpointing import DEMO, STRATEGIES, WITH_K, Controls, divisors
+from demos.systems.checkpointing import run_chain as run
 from demos.systems.checkpointing_numbers import NAMES
 from demos.systems.checkpointing_script import script_of
 

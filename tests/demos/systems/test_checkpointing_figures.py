@@ -11,7 +11,8 @@ import pytest
 from core.systems.checkpoint_schedules import revolve_plan
 from demos.kit.scene import Areas, Level, Points, Scene, Strip, Table, Tiles
 from demos.kit.text import LANGUAGES
-from demos.systems.checkpointing import DEMO, Result, run
+from demos.systems.checkpointing import DEMO, Result
+from demos.systems.checkpointing import run_chain as run
 from demos.systems.checkpointing_figures import PHASES, groups_of, show
 
 START = DEMO.presets["start"]
