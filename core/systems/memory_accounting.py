@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.profiler import ProfilerActivity, profile
 
 from core.systems.caching_allocator import allocator_peaks, requests_of
@@ -29,7 +30,8 @@ from core.systems.memory_tracker import LiveMemoryTracker, settled, storage_addr
 def profile_layers(chain: Chain) -> tuple[tuple[int, ...], tuple[LayerSizes, ...]]:
     """What each layer costs, measured by running it alone: (n,) forward FLOPs and (n,) sizes in bytes for the solver.
 
-    Convention: layers with dropout wait for their turn at the global generator, as a run does.
+    Convention: a chain made inside a `FakeTensorMode` is followed without computing. Layers with dropout wait for their turn at the
+    global generator, as a run does.
 
     Args:
         chain: layers and input.
@@ -39,8 +41,10 @@ def profile_layers(chain: Chain) -> tuple[tuple[int, ...], tuple[LayerSizes, ...
     >>> costs, sizes[0]
     ((8192, 8192), LayerSizes(output=2048, saved=4096, forward_extra=2048, backward_extra=4096, carried=()))
     """
-    turn = seeded_global_generator(0, chain.inputs.device) if chain.draws else nullcontext()
-    with turn:
+    if isinstance(chain.inputs, FakeTensor):
+        with chain.inputs.fake_mode:
+            return _profiled(chain)
+    with seeded_global_generator(0, chain.inputs.device) if chain.draws else nullcontext():
         return _profiled(chain)
 
 
@@ -51,9 +55,9 @@ def _profiled(chain: Chain) -> tuple[tuple[int, ...], tuple[LayerSizes, ...]]:
     born: list[dict[int, int]] = []  # per layer: what of its output is alive, by address
     passed: list[list[int]] = []  # per layer: bytes of its output still handed on after it, after the next …
     for layer in chain.layers:
-        flops, forward, saved, backward, after = _alone(layer, state)
-        before = {t.untyped_storage().data_ptr() for t in state}
-        fresh = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in after}
+        flops, forward, saved, backward, after = _alone(layer, state, chain.inputs)
+        before = {storage_address(t) for t in state}
+        fresh = {storage_address(t): t.untyped_storage().nbytes() for t in after}
         for mine, carried in zip(born, passed, strict=True):
             for address in mine.keys() - fresh.keys():  # dropped: the address may be somebody else's later
                 del mine[address]
@@ -76,9 +80,12 @@ def _without_zeros(values: list[int]) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _alone(layer: nn.Module, state: tuple[torch.Tensor, ...]) -> tuple[int, int, int, int, tuple[torch.Tensor, ...]]:
+def _alone(
+    layer: nn.Module, state: tuple[torch.Tensor, ...], shared: torch.Tensor
+) -> tuple[int, int, int, int, tuple[torch.Tensor, ...]]:
     """(FLOPs, peak of a forward unrecorded, alive after a recorded one, peak of recorded forward and backward, output)."""
-    layer = copy.deepcopy(layer, {id(p): nn.Parameter(p.detach()) for p in layer.parameters()})
+    known: dict[int, Any] = {id(p): nn.Parameter(p.detach()) for p in layer.parameters()}
+    layer = copy.deepcopy(layer, known | {id(shared): shared})  # a loss may hold the chain's input
     parameters = tuple(layer.parameters())
     with torch.no_grad(), LiveMemoryTracker(parameters=parameters, inputs=state) as plain:
         made: Any = layer(*state)

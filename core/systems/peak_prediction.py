@@ -30,6 +30,7 @@ OPTIMIZER_BYTES: dict[Optimizer, tuple[int, int]] = {
     "adamw": (2, 0),
     "adamw fp32 master": (0, 12),
 }
+CONTEXT_BYTES = 600 << 20  # allowance for CUDA's context and libraries, assumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,7 @@ def step_prediction(run: MemoryRun, chain: Chain, *, optimizer: Optimizer = "ada
         chain: whose parameters the optimizer has.
         optimizer: as `predict_peak`.
     """
-    weights, per_weight = OPTIMIZER_BYTES[optimizer]
-    states = [p.numel() * (weights * p.element_size() + per_weight) for p in chain.parameters]
+    states = _states(chain, optimizer)
     requests = tuple(Request(-2 - i, n) for i, n in enumerate(states) if n)
     highest = max(event.total_bytes for event in run.events)
     peaks = allocator_peaks(_renumbered((*requests, *requests_of(run.events))))
@@ -128,6 +128,30 @@ def step_prediction(run: MemoryRun, chain: Chain, *, optimizer: Optimizer = "ada
     )
 
 
+def _states(chain: Chain, optimizer: Optimizer) -> list[int]:
+    weights, per_weight = OPTIMIZER_BYTES[optimizer]
+    return [p.numel() * (weights * p.element_size() + per_weight) for p in chain.parameters]
+
+
+def plan_free_bytes(
+    chain: Chain, *, optimizer: Optimizer = "adamw fp32 master", context_bytes: int = CONTEXT_BYTES
+) -> int:
+    """What a training step on a card holds under every plan: parameters, all their gradients, the input, optimizer states, context.
+
+    Args:
+        chain: whose parameters are trained.
+        optimizer: as `predict_peak`.
+        context_bytes: allowance, assumed, ≥ 0.
+
+    >>> from core.systems.checkpoint_models import mlp_chain
+    >>> chain = mlp_chain(layers=1, width=8, rows=2)  # 72 parameters, 16 numbers in
+    >>> plan_free_bytes(chain, optimizer="adamw", context_bytes=0) == 72 * 4 * 4 + 16 * 4
+    True
+    """
+    fixed = 2 * sum(p.nbytes for p in chain.parameters) + chain.inputs.nbytes
+    return fixed + sum(_states(chain, optimizer)) + context_bytes
+
+
 def _renumbered(requests: Sequence[Request]) -> tuple[Request, ...]:
     """Optimizer states, numbered below 0, made to come first."""
     lowest = min((request.number for request in requests), default=0)
@@ -145,7 +169,7 @@ class Verdict:
     context_bytes: int  # allowance for CUDA's context and libraries, assumed
 
 
-def fits_card(prediction: PeakPrediction, card: Card, *, context_bytes: int = 600 << 20) -> Verdict:
+def fits_card(prediction: PeakPrediction, card: Card, *, context_bytes: int = CONTEXT_BYTES) -> Verdict:
     """Whether the predicted reserved peak and an allowance for the CUDA context fit the card's memory.
 
     Args:

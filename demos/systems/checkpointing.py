@@ -184,7 +184,7 @@ def run_chain(c: Controls) -> Result:
     layers = len(subject.chain.layers)
     budget = _budget_bytes(c, subject)
     solved = c.strategy == "optimal"  # else the run comes first: there is something to see at once
-    profile, best = _solved(subject, budget) if solved else (None, None)
+    profile, best = _solved(c, subject, budget) if solved else (None, None)
     plan = plan_of(c, layers, best)
     stages = 2 * layers + sum(plan.forward_calls) - layers
     result = Result(c, subject, plan, budget, (), "fake" if subject.fake else "cpu", profile, best)
@@ -212,16 +212,14 @@ def run_chain(c: Controls) -> Result:
     if subject.fake:
         return _predicted(result)
     if not solved:
-        profile, best = _solved(subject, budget)
+        profile, best = _solved(c, subject, budget)
     return _compared(replace(result, profile=profile, best=best))
 
 
-def _solved(subject: Subject, budget: int) -> tuple[Profile | None, TradeOff | None]:
-    """Each layer measured alone, and the solver's plan under the budget; of a configuration neither."""
-    if subject.fake:
-        return None, None
+def _solved(c: Controls, subject: Subject, budget: int) -> tuple[Profile, TradeOff | None]:
+    """Each layer measured alone, and the solver's plan under the budget or on the card."""
     progress(0, 0, "solving")
-    profile = profile_of(subject)
+    profile = profile_of(subject, optimizer=OPTIMIZERS[c.optimizer] if subject.fake else "none")
     progress(0, 0, "solving")
     return profile, best_plan(subject, profile, budget) if budget else None
 

@@ -73,6 +73,7 @@ class Subject:
     shape: TransformerShape | None = None  # of a configuration: nothing is allocated for it
     photo: np.ndarray | None = None  # (H, W, 3) uint8
     notes: tuple[Note, ...] = ()
+    recipe: tuple[str, int, int, str, int] | None = None  # what a configuration is made from anew
 
     @property
     def fake(self) -> bool:
@@ -178,7 +179,7 @@ def _configured(text: str, batch: int, tokens: int, dtype: Any, seed: int) -> Su
         raise
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         raise UploadError("ckpt_config", problem=str(error)[:200]) from None
-    return Subject(chain, shape, notes=notes)
+    return Subject(chain, shape, notes=notes, recipe=(text, batch, tokens, dtype, seed))
 
 
 # -- plans ------------------------------------------------------------------------------------------------------------
@@ -203,7 +204,9 @@ def plan_of(c: Controls, layers: int, best: TradeOff | None) -> CheckpointPlan:
         return revolve_plan(layers, k)
     if c.strategy == "optimal":
         if best is None:
-            raise UploadError("ckpt_nothing_fits" if c.budget or c.model == "config" else "ckpt_no_budget")
+            raise UploadError(
+                "ckpt_no_card" if c.model == "config" else "ckpt_nothing_fits" if c.budget else "ckpt_no_budget"
+            )
         return best.plan
     return named_plan(c.strategy, layers)
 
@@ -224,8 +227,17 @@ def pins_of(text: str, layers: int) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in said if int(part) < layers}))
 
 
+@lru_cache(maxsize=16)
+def _configured_profile(*recipe: Any) -> tuple[tuple[int, ...], tuple[LayerSizes, ...], tuple[TradeOff, ...]]:
+    return _measured(_configured(*recipe))
+
+
 @lru_cache(maxsize=8)
 def _profiled(subject: Subject) -> tuple[tuple[int, ...], tuple[LayerSizes, ...], tuple[TradeOff, ...]]:
+    return _measured(subject)
+
+
+def _measured(subject: Subject) -> tuple[tuple[int, ...], tuple[LayerSizes, ...], tuple[TradeOff, ...]]:
     from core.systems.checkpoint_schedules import checkpoint_frontier
     from core.systems.memory_accounting import profile_layers
 
@@ -240,7 +252,9 @@ class Profile:
     costs: tuple[int, ...]  # (n,) FLOPs
     sizes: tuple[LayerSizes, ...]  # (n,)
     frontier: tuple[TradeOff, ...]
-    fixed_bytes: int  # parameters, all their gradients and the input: what no plan changes
+    fixed_bytes: (
+        int  # parameters, all their gradients and the input, states and context on a card: what no plan changes
+    )
 
 
 def best_plan(subject: Subject, profile: Profile, budget_bytes: float) -> TradeOff | None:
@@ -261,9 +275,10 @@ def _peak(subject: Subject, plan: CheckpointPlan) -> int:
     return predict_run(subject.chain, plan).peak_bytes
 
 
-def profile_of(subject: Subject) -> Profile:
-    """Measured once for a chain."""
-    costs, sizes, frontier = _profiled(subject)
-    chain = subject.chain
-    fixed = 2 * sum(p.nbytes for p in chain.parameters) + chain.inputs.nbytes
-    return Profile(costs, sizes, frontier, fixed)
+def profile_of(subject: Subject, *, optimizer: Any = "none") -> Profile:
+    """Measured once for a chain; a configuration's, without allocating anything, beside the optimizer's states and CUDA's context."""
+    from core.systems.peak_prediction import CONTEXT_BYTES, plan_free_bytes
+
+    costs, sizes, frontier = _configured_profile(*subject.recipe) if subject.recipe else _profiled(subject)
+    context = CONTEXT_BYTES if subject.fake else 0
+    return Profile(costs, sizes, frontier, plan_free_bytes(subject.chain, optimizer=optimizer, context_bytes=context))

@@ -42,7 +42,7 @@ def script_of(c: Controls) -> str:
     fake = c.model == "config"
     imports += _chain(c, body)
     body.append("n, size = len(chain.layers), 1 << " + ("30" if fake else "20"))
-    imports += _plan(c, body)
+    imports += _plan(c, body, fake=fake)
     if fake:
         imports.append("from core.systems.checkpointing import predict_run")
         body.append(f"run = predict_run(chain, plan, early_stop={c.early_stop}, loss={c.loss!r})")
@@ -99,7 +99,7 @@ def _chain(c: Controls, body: list[str]) -> list[str]:
     ]
 
 
-def _plan(c: Controls, body: list[str]) -> list[str]:
+def _plan(c: Controls, body: list[str], *, fake: bool) -> list[str]:
     from demos.systems.checkpointing_inputs import pins_of
 
     k = f"min({c.k}, n)"
@@ -115,6 +115,20 @@ def _plan(c: Controls, body: list[str]) -> list[str]:
         "own": f"pinned_plan(n, [i for i in {pins_of(c.pins, 10**5)!r} if i < n])",
     }
     if c.strategy == "optimal":
+        if fake:
+            from demos.systems.checkpointing import CARD_NAMES, OPTIMIZERS
+
+            body += [
+                "costs, layer_sizes = profile_layers(chain)",
+                f"fixed = plan_free_bytes(chain, optimizer={OPTIMIZERS[c.optimizer]!r})",
+                f"card = next(card for card in CARDS if card.name == {CARD_NAMES[c.card]!r})",
+                "plan = optimal_checkpoints(costs, layer_sizes, card.total_bytes - fixed).plan",
+            ]
+            return [
+                "from core.systems.checkpoint_schedules import optimal_checkpoints",
+                "from core.systems.memory_accounting import profile_layers",
+                "from core.systems.peak_prediction import plan_free_bytes",
+            ]
         body += [
             "costs, layer_sizes = profile_layers(chain)",
             "fixed = 2 * sum(p.nbytes for p in chain.parameters) + chain.inputs.nbytes",

@@ -27,7 +27,7 @@ HUNDRED = (1, 2, 4, 5, 8, 10, 20, 50)  # segments of a hundred layers
 
 
 def tables(result: Result, text: Text) -> tuple[Pane, ...]:
-    if result.subject.fake or (result.run is None):
+    if result.profile is None or result.run is None:
         return ()
     found: list[Pane] = []
     if result.curve:

@@ -412,6 +412,18 @@ SABOTAGES = (
     Sabotage(PREDICTION, "            low = batch\n", "            low = batch - 1\n", "the search stops one short"),
     Sabotage(
         PREDICTION,
+        "fixed = 2 * sum(p.nbytes for p in chain.parameters) +",
+        "fixed = sum(p.nbytes for p in chain.parameters) +",
+        "gradients are not counted among what no plan changes",
+    ),
+    Sabotage(
+        PREDICTION,
+        "return fixed + sum(_states(chain, optimizer)) + context_bytes",
+        "return fixed + sum(_states(chain, optimizer))",
+        "the context is forgotten where plans are chosen",
+    ),
+    Sabotage(
+        PREDICTION,
         "gradients_bytes=max(event.live_bytes[1] for event in run.events)",
         "gradients_bytes=run.events[0].live_bytes[1]",
         "gradients counted before backward",

@@ -1,10 +1,21 @@
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from core.systems.caching_allocator import requests_of
 from core.systems.checkpoint_plans import checkpoint_plan, segments_plan
-from core.systems.checkpointing import run_with_checkpoints
-from core.systems.peak_prediction import CARDS, OPTIMIZER_BYTES, Card, fits_card, largest_batch, predict_peak
+from core.systems.checkpoint_schedules import checkpoint_frontier
+from core.systems.checkpointing import predict_run, run_with_checkpoints
+from core.systems.memory_accounting import profile_layers
+from core.systems.peak_prediction import (
+    CARDS,
+    OPTIMIZER_BYTES,
+    Card,
+    fits_card,
+    largest_batch,
+    plan_free_bytes,
+    predict_peak,
+)
 from core.systems.transformer_config import config_chain, transformer_shape
 from tests.oracles.checkpointing import allocator
 
@@ -126,3 +137,34 @@ def test_cards_are_four_and_have_names():
 def test_wrong_arguments_are_named(options, words):
     with pytest.raises(ValueError, match=words):
         predict_peak(SHAPE, **{"batch": 1, "tokens": 8} | options)
+
+
+@pytest.mark.parametrize("optimizer", ["none", "adamw", "adamw fp32 master"])
+def test_what_no_plan_changes_is_alive_beside_every_plans_gradients(optimizer, receipt):
+    """Parameters, gradients, input and states at the end of a real run, whatever the plan."""
+    shape = SHAPE
+    with FakeTensorMode():
+        chain = config_chain(shape, batch=2, tokens=16, dtype="bfloat16")
+    fixed = plan_free_bytes(chain, optimizer=optimizer, context_bytes=7)
+    for segments in (1, 2):
+        made = predict_peak(
+            shape, batch=2, tokens=16, dtype="bfloat16", plan=segments_plan(5, segments), optimizer=optimizer
+        )
+        alive = sum(made.run.events[-1].live_bytes[:3]) + made.optimizer_bytes + 7
+        receipt(
+            plan_free_bytes, f"fixed_{optimizer}", fixed, alive, reference="alive when the run has ended", tolerance=0
+        )
+
+
+def test_a_plan_that_is_certain_to_fit_fits():
+    """The sizes of layers measured alone, and what no plan changes, bound the predicted peak from above."""
+    shape = SHAPE
+    with FakeTensorMode():
+        chain = config_chain(shape, batch=2, tokens=16, dtype="float32")
+    costs, sizes = profile_layers(chain)
+    fixed = plan_free_bytes(chain, optimizer="adamw", context_bytes=0)
+    frontier = checkpoint_frontier(costs, sizes)
+    assert len(frontier) > 2
+    for point in frontier:
+        predicted = predict_run(chain, point.plan).peak_bytes + 2 * shape.parameter_count * 4
+        assert predicted <= point.peak + fixed

@@ -148,7 +148,7 @@ def test_segments_of_the_curve() -> None:
         ({"model": "config", "named": "own", "config": '{"model_type": "bert"}'}, "ckpt_config"),
         ({"strategy": "optimal", "budget": 0.0}, "ckpt_no_budget"),
         ({"strategy": "optimal", "budget": 1.0}, "ckpt_nothing_fits"),
-        ({"model": "config", "strategy": "optimal"}, "ckpt_nothing_fits"),
+        ({"model": "config", "strategy": "optimal", "named": "llama7b", "card": "t4"}, "ckpt_no_card"),
     ],
 )
 def test_what_cannot_be_run_is_one_sentence(changed: dict, code: str) -> None:

@@ -13,7 +13,8 @@ from demos.kit.scene import Areas, Level, Points, Scene, Strip, Table, Tiles
 from demos.kit.text import LANGUAGES
 from demos.systems.checkpointing import DEMO, Result
 from demos.systems.checkpointing import run_chain as run
-from demos.systems.checkpointing_figures import PHASES, groups_of, show
+from demos.systems.checkpointing_figures import PHASES, groups_of
+from demos.systems.checkpointing_figures import show_run as show
 
 START = DEMO.presets["start"]
 TEXT = DEMO.text("en")
