@@ -22,12 +22,15 @@ TEXT = Path(__file__).parents[2] / "assets" / "text"
 MAX_FILE_BYTES = 256_000_000
 
 
+LONGEST_NAME, LONGEST_PROBLEM = 48, 200  # letters of a field
+
+
 @cache
 def _sentences(language: str) -> Mapping[str, str]:
     return json.loads((TEXT / language / "errors.json").read_text(encoding="utf-8"))
 
 
-def clean_text(text: str, *, limit: int = 48) -> str:
+def clean_text(text: str, *, limit: int = LONGEST_NAME) -> str:
     """Visitors' text made fit for a sentence: no control or direction characters, and cut in the middle past `limit`.
 
     >>> clean_text("a\\x1b[31m\\u202egnp.exe"), clean_text("x" * 90 + ".png", limit=16)
@@ -51,9 +54,17 @@ def error_sentence(code: str, fields: Mapping[str, FieldValue], language: str = 
     """
     if not (language.isalpha() and (TEXT / language / "errors.json").is_file()):
         language = "en"
-    return _sentences(language)[code].format(
-        **{k: clean_text(v) if isinstance(v, str) else v for k, v in fields.items()}
-    )
+    return _sentences(language)[code].format(**_cleaned(fields))
+
+
+def _cleaned(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
+    """Fit for a sentence: names are cut short, a reader's own account of the problem is not."""
+    return {
+        key: clean_text(value, limit=LONGEST_PROBLEM if key == "problem" else LONGEST_NAME)
+        if isinstance(value, str)
+        else value
+        for key, value in fields.items()
+    }
 
 
 class UploadError(ValueError):
@@ -61,7 +72,7 @@ class UploadError(ValueError):
 
     def __init__(self, code: str, /, **fields: FieldValue) -> None:
         self.code = code
-        self.fields = {k: clean_text(v) if isinstance(v, str) else v for k, v in fields.items()}
+        self.fields = _cleaned(fields)
         super().__init__(error_sentence(code, self.fields))
 
     def sentence(self, language: str = "en") -> str:

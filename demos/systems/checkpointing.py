@@ -48,12 +48,14 @@ STRATEGIES = (
     "own",
 )
 WITH_K = ("every_kth", "sequential", "revolve")
+EQUAL = ("mlp", "transformer")  # chains of so many equal layers
+RUNS = (*EQUAL, "unet", "config")  # what runs here, on numbers or on tensors that hold nothing
 CARD_NAMES = {"a100": "A100 80GB", "h100": "H100 80GB", "rtx4090": "RTX 4090", "t4": "T4"}
 
 
 @dataclass(frozen=True)
 class Controls:
-    model: str = choice("mlp", ("mlp", "transformer", "unet", "config", "snapshot"))
+    model: str = choice("mlp", (*RUNS, "snapshot"))
     picture: str = choice("coffee", ("coffee", "rocket", "photo"))
     photo: tuple[str, ...] = files(suffixes=(".png", ".jpg", ".jpeg", ".webp"))
     named: str = choice("tinyllama", ("gpt2", "tinyllama", "llama7b", "own"))
@@ -298,18 +300,18 @@ def build(panel: Panel) -> None:
                 panel.control("config")
         with panel.when("model", "snapshot"):
             panel.control("snapshot")
-        with panel.when("equal", "yes"):
+        with panel.when("model", *EQUAL):
             panel.control("layers")
-        with panel.when("runs", "yes"):
+        with panel.when("model", *RUNS):
             panel.control("strategy")
-        with panel.when("k", "yes"):
-            panel.control("k")
-        with panel.when("budget", "yes"):
+            with panel.when("strategy", *WITH_K):
+                panel.control("k")
+        with panel.when("model", *EQUAL, "unet"):
             panel.control("budget")
         with panel.when("model", "config"):
             panel.control("card")
-        with panel.when("runs", "yes"), panel.more("sizes"):
-            with panel.when("equal", "yes"):
+        with panel.when("model", *RUNS), panel.more("sizes"):
+            with panel.when("model", *EQUAL):
                 panel.control("width")
             with panel.when("model", "mlp"):
                 panel.control("rows")
@@ -324,14 +326,14 @@ def build(panel: Panel) -> None:
                 panel.control("micro_batch")
                 panel.control("dtype")
                 panel.control("optimizer")
-        with panel.when("runs", "yes"), panel.more():
-            with panel.when("equal", "yes"):
+        with panel.when("model", *RUNS), panel.more():
+            with panel.when("model", *EQUAL):
                 panel.control("dropout")
             panel.control("preserve_rng_state")
             panel.control("early_stop")
             panel.control("loss")
             panel.control("seed")
-    with panel.below, panel.when("budget", "yes"), panel.more("compare"):
+    with panel.below, panel.when("model", *EQUAL, "unet"), panel.more("compare"):
         panel.control("compare")
     with panel.below:
         panel.control("pins")
@@ -355,10 +357,10 @@ DEMO = Demo(
             layers=12,
             strategy="every_layer",
             width=64,
-            tokens=256,
+            tokens=128,
             batch=4,
             compare="curve",
-            budget=24.0,
+            budget=14.0,
         ),
         "unet": Controls(model="unet", strategy="optimal", budget=46.0),
         "dropout": Controls(dropout=0.5, rows=512, preserve_rng_state=False, compare="gradients", budget=6.0),

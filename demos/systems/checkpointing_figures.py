@@ -42,10 +42,7 @@ def show_run(result: Result, text: Text) -> DemoView:
         "model": c.model,
         "picture": c.picture,
         "named": c.named,
-        "equal": "yes" if c.model in ("mlp", "transformer") else "no",
-        "k": "yes" if c.strategy in ("every_kth", "sequential", "revolve") else "no",
-        "budget": "no" if c.model == "config" else "yes",
-        "runs": "yes",
+        "strategy": c.strategy,
     }
     return DemoView(scene, modes, {key: text("controls", "strategy", "options", key) for key in STRATEGY_NAMES})
 

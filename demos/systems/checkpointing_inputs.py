@@ -178,7 +178,7 @@ def _configured(text: str, batch: int, tokens: int, dtype: Any, seed: int) -> Su
     except UploadError:
         raise
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
-        raise UploadError("ckpt_config", problem=str(error)[:200]) from None
+        raise UploadError("ckpt_config", problem=str(error)) from None
     return Subject(chain, shape, notes=notes, recipe=(text, batch, tokens, dtype, seed))
 
 

@@ -82,7 +82,7 @@ def _read(path: str) -> tuple[MemorySnapshot, PlaceTimeline]:
     try:
         snapshot = read_snapshot(Path(path).read_bytes())
     except ValueError as error:
-        raise UploadError("ckpt_snapshot", problem=str(error)[:200]) from None
+        raise UploadError("ckpt_snapshot", problem=str(error)) from None
     return snapshot, bytes_by_place(snapshot)
 
 

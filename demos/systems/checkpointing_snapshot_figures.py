@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LONGEST_PLACE = 34  # letters of a line of code in the legend
 ACTIONS = ("alloc", "free_requested", "free_completed", "segment_alloc", "segment_free", "oom")
-MODES = {"model": "snapshot", "picture": "", "named": "", "equal": "no", "k": "no", "budget": "no", "runs": "no"}
+MODES = {"model": "snapshot"}
 
 
 def show_snapshot(result: SnapshotResult, text: Text) -> View:
@@ -37,10 +37,12 @@ def show_snapshot(result: SnapshotResult, text: Text) -> View:
     return View(scene, MODES)
 
 
-def _names(result: SnapshotResult, text: Text) -> tuple[str, ...]:
-    """The rows of the timeline: before the trace, each place, the others."""
-    places = (place or text("snapshot", "unnamed") for place in result.places.places)
-    return (text("snapshot", "before"), *places, text("snapshot", "others"))
+def _rows(result: SnapshotResult, text: Text) -> tuple[tuple[int, str, str, int], ...]:
+    """(row of the timeline, name, colour, hatching): before the trace, each place, all others; without those that never hold anything."""
+    places, held = result.places.places, result.places.live_bytes
+    named = [(place or text("snapshot", "unnamed"), CATEGORIES[i], i % 3) for i, place in enumerate(places)]
+    rows = [(text("snapshot", "before"), "neutral", 0), *named, (text("snapshot", "others"), "neutral", 1)]
+    return tuple((i, *row) for i, row in enumerate(rows) if held[i].any())
 
 
 def _short(name: str) -> str:
@@ -51,23 +53,28 @@ def _timeline(result: SnapshotResult, text: Text) -> Pane:
     moments = result.moments
     last = len(result.snapshot.events) + 1
     x = np.array([*moments, last], np.float32)
-    held = result.places.live_bytes[:, list(moments)] / MIB
+    rows = _rows(result, text)
+    held = result.places.live_bytes[[i for i, *_ in rows]][:, list(moments)] / MIB
     edges = np.concatenate([np.zeros((1, len(moments))), np.cumsum(held, axis=0)])
     reserved = np.array([[[i, result.reserved(i) / MIB] for i in moments]], np.float32)
     top = max(float(edges[-1].max()), float(reserved[..., 1].max()))
-    names = _names(result, text)
     layers: tuple[Layer, ...] = (
         Areas(
             "places",
             text("snapshot", "allocated"),
             x,
             edges.astype(np.float32),
-            tuple(_short(name) for name in names),
-            ("neutral", *CATEGORIES[: len(names) - 2], "neutral"),
-            (0, *(i % 3 for i in range(len(names) - 2)), 1),
+            tuple(_short(name) for _, name, _, _ in rows),
+            tuple(color for _, _, color, _ in rows),
+            tuple(hatch for *_, hatch in rows),
         ),
         Paths(
-            "reserved", text("snapshot", "reserved"), reserved, (text("snapshot", "reserved"),), ("text",), dashed=True
+            "reserved",
+            text("snapshot", "reserved"),
+            reserved,
+            (text("snapshot", "reserved"),),
+            ("neutral",),
+            dashed=True,
         ),
     )
     axes = Axes(
@@ -82,19 +89,18 @@ def _timeline(result: SnapshotResult, text: Text) -> Pane:
 
 
 def _places(result: SnapshotResult, text: Text) -> Pane:
-    names = _names(result, text)
-    rows = tuple((name, place_number(result, i, name)) for i, name in enumerate(names))
+    rows = tuple((name, place_number(result, i, name)) for i, name, _, _ in _rows(result, text))
     columns = (text("snapshot", "place"), text("snapshot", "at_peak"))
     table = Table("holders", text("snapshot", "holders"), columns, rows)
     return Pane("holders", text("snapshot", "holders"), (table,), place="below", note=text("snapshot", "holders_note"))
 
 
 def _blocks(result: SnapshotResult, text: Text) -> Pane:
-    events, rows = result.snapshot.events, []
+    rows, last = [], len(result.snapshot.events)
     for i, block in enumerate(result.blocks_at_peak):
-        dies = format_value(events[block.died].seconds) if block.died < len(events) else text("snapshot", "stays")
+        dies = str(block.died + 1) if block.died < last else text("snapshot", "stays")
         name = block.place or text("snapshot", "unnamed")
-        rows.append((name, block_number(block, f"{i + 1}: {name}"), format_value(events[block.born].seconds), dies))
+        rows.append((name, block_number(block, f"{i + 1}: {name}"), str(block.born + 1), dies))
     columns = tuple(text("snapshot", key) for key in ("place", "size", "born", "dies"))
     table = Table("blocks", text("snapshot", "blocks"), columns, tuple(rows))
     return Pane("blocks", text("snapshot", "blocks"), (table,), place="below", note=text("snapshot", "blocks_note"))

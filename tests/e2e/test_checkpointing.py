@@ -19,9 +19,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from demos.contract import numbers_as_json
 from demos.systems.checkpointing import DEMO, Controls
+from demos.systems.checkpointing import run as open_snapshot
 from demos.systems.checkpointing import run_chain as run
 from demos.systems.checkpointing_inputs import CONFIGS
 from tests.e2e.stage_page import WAIT, expect_numbers, open_preset, recomputing, shown, stage_of, wait_ready
+from tests.snapshots import CODE_IN_IT, training_step
 
 SLUG = DEMO.slug
 ROOT = Path(__file__).parents[2]
@@ -220,6 +222,44 @@ def test_a_pasted_configuration_is_predicted(page: Page) -> None:
     opened(page, "start")
 
 
+def test_a_snapshot_of_ones_own_is_a_timeline(page: Page, tmp_path: Path) -> None:
+    good, evil = tmp_path / "step.pickle", tmp_path / "evil.pickle"
+    good.write_bytes(training_step())
+    evil.write_bytes(CODE_IN_IT)
+    opened(page, "start")
+    alert, stage = stage_of(page, SLUG).locator(".gb-alert"), stage_of(page, SLUG)
+    control(page, "model").locator("input[value=snapshot]").check()
+    expect(alert).to_contain_text("_dump_snapshot", timeout=WAIT)
+    expect(control(page, "strategy")).to_be_hidden()
+    chooser = control(page, "snapshot").locator("input[type=file]")
+    chooser.set_input_files(evil)
+    expect(alert).to_contain_text("only numbers, text, lists", timeout=WAIT)
+    assert not (tmp_path / "ran").exists()
+    control(page, "snapshot").get_by_role("button", name=re.compile("Clear|Remove")).first.click()
+    expect(alert).to_contain_text("_dump_snapshot", timeout=WAIT)
+    with recomputing(page, SLUG):
+        chooser.set_input_files(good)
+    expect(alert).to_be_hidden(timeout=WAIT)
+    c = replace(START, model="snapshot", snapshot=(str(good),))
+    result = open_snapshot(c)
+    expect_numbers(page, DEMO, c)
+    expect(stage).to_have_attribute("data-step", str(result.moments.index(result.peak)))
+    expect(pane(page, "holders")).to_contain_text("model.py:7 backward")
+    expect(pane(page, "timeline").locator("[data-area]")).to_have_count(len(result.places.places))
+    stage.locator(".gb-range input").focus()
+    page.keyboard.press("Home")
+    expect(stage.locator(".gb-caption")).to_have_text("Before the first entry of the trace.")
+    opened(page, "start")
+    expect(control(page, "strategy")).to_be_visible()
+
+
+def test_the_best_plan_for_a_card_is_found(fresh_page) -> None:
+    page = fresh_page(f"?tab={SLUG}&preset=card&named=gpt2&strategy=optimal")
+    wait_ready(page, SLUG)
+    expect_numbers(page, DEMO, replace(DEMO.presets["card"], named="gpt2", strategy="optimal"))
+    expect(pane(page, "plans")).to_contain_text("solver's best")
+
+
 def test_everything_leaves(page: Page, tmp_path: Path, fresh_page) -> None:
     opened(page, "oom")
     c = DEMO.presets["oom"]
@@ -284,7 +324,7 @@ def client(app_url: str) -> Client:
 @pytest.mark.parametrize("name", DEMO.presets)
 def test_the_endpoint_returns_what_run_returns(client: Client, name: str) -> None:
     preset = DEMO.presets[name]
-    values = {f: getattr(preset, f) for f in preset.__dataclass_fields__ if f != "photo"}
+    values = {f: getattr(preset, f) for f in preset.__dataclass_fields__ if f not in ("photo", "snapshot")}
     assert client.predict(**values, api_name=f"/{SLUG}") == numbers_as_json(DEMO, preset)
 
 
@@ -299,8 +339,9 @@ def test_the_endpoint_returns_what_run_returns(client: Client, name: str) -> Non
         {"rows": 16384, "width": 512, "layers": 48},
         {"model": "config", "named": "own", "config": "{" * 500},
         {"model": "config", "named": "own", "config": "x" * 100_000},
-        {"model": "config", "sequence": 131072, "strategy": "optimal"},
+        {"model": "config", "named": "llama7b", "card": "t4", "strategy": "optimal"},
         {"model": "unet", "picture": "photo"},
+        {"model": "snapshot"},
         {"pins": "<script>"},
     ],
 )

@@ -102,6 +102,13 @@ def test_hostile_names_are_shown_as_plain_short_text(tmp_path: Path) -> None:
     assert clean_text("\ud800\x00") == "?"
 
 
+def test_a_readers_account_of_a_problem_is_not_cut_as_a_name_is() -> None:
+    long = "the " + "very " * 20 + "end"
+    assert long in str(UploadError("ckpt_snapshot", problem=long))
+    assert UploadError("ckpt_snapshot", problem="x" * 5000).sentence("zh").count("x") < 200
+    assert long not in str(UploadError("empty_file", name=long))
+
+
 @pytest.mark.parametrize("make", ["missing", "folder", "zero byte", "too large", "fifo"])
 def test_what_is_no_plain_file_is_refused_before_it_is_opened(
     tmp_path: Path, make: str, monkeypatch: pytest.MonkeyPatch
