@@ -82,6 +82,7 @@ class Controls:
     early_stop: bool = toggle(True)
     loss: Literal["sum", "squares"] = choice("sum", ("sum", "squares"))
     seed: int = number(0, 0, 9999, slider=False)
+    device: str = choice("cpu", ("cpu", "cuda"))
     pins: str = marks()
 
 
@@ -94,7 +95,7 @@ class Result:
     plan: CheckpointPlan
     budget_bytes: int  # 0: none
     events: tuple[MemoryEvent, ...]  # so far
-    device: str  # "cpu", a CUDA device's name, "fake"
+    device: str  # "cpu", "cuda" or the GPU's name, "fake"
     profile: Profile | None = None  # of a chain that really runs
     best: TradeOff | None = None  # the solver's plan under the budget
     run: MemoryRun | None = None  # None while it runs
@@ -189,7 +190,7 @@ def run_chain(c: Controls) -> Result:
     profile, best = _solved(c, subject, budget) if solved else (None, None)
     plan = plan_of(c, layers, best)
     stages = 2 * layers + sum(plan.forward_calls) - layers
-    result = Result(c, subject, plan, budget, (), "fake" if subject.fake else "cpu", profile, best)
+    result = Result(c, subject, plan, budget, (), "fake" if subject.fake else c.device, profile, best)
     events: list[MemoryEvent] = []
     options: dict[str, Any] = {
         "preserve_rng_state": c.preserve_rng_state,
@@ -333,6 +334,8 @@ def build(panel: Panel) -> None:
             panel.control("early_stop")
             panel.control("loss")
             panel.control("seed")
+            with panel.when("model", *EQUAL, "unet"):
+                panel.control("device")
     with panel.below, panel.when("model", *EQUAL, "unet"), panel.more("compare"):
         panel.control("compare")
     with panel.below:

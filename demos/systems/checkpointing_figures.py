@@ -9,7 +9,7 @@ import numpy as np
 from core.systems.checkpoint_plans import Nodes, flattened
 from demos.contract import View as DemoView
 from demos.kit.numbers import Number, format_value
-from demos.kit.scene import Areas, Axes, Layer, Level, Mark, Pane, Points, Scene, Strip, Tiles
+from demos.kit.scene import Areas, Axes, Layer, Level, Mark, Pane, Paths, Points, Scene, Strip, Tiles
 from demos.kit.text import Text
 from demos.kit.theme import CATEGORIES
 from demos.kit.upload_errors import error_sentence
@@ -157,6 +157,20 @@ def _mountain(result: Result, text: Text) -> Pane:
                 100000.0,
                 0.01 if result.subject.fake else 0.5,
                 unit,
+            )
+        )
+    counted = [(i, result.events[i].allocator_bytes / size) for i in moments if result.events[i].allocator_bytes >= 0]
+    if counted:  # a GPU's own count
+        top = max(top, *(height for _, height in counted))
+        line = np.array([counted], np.float32)
+        layers.append(
+            Paths(
+                "allocator",
+                text("mountain", "allocator"),
+                line,
+                (text("mountain", "allocator"),),
+                ("neutral",),
+                dashed=True,
             )
         )
     if result.over is not None:

@@ -89,9 +89,14 @@ def subject_of(c: Controls) -> Subject:
     """
     if c.model == "config":
         return _configured(_config_of(c), c.micro_batch, c.sequence, c.dtype, c.seed)
+    if c.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UploadError("no_cuda")
     if c.model == "mlp":
         _refuse_large(c.layers * 3.25 * c.rows * c.width * 4, 2 * c.layers * c.rows * c.width**2)
-        return _mlp(c.layers, c.width, c.rows, c.dropout, c.seed)
+        return _mlp(c.layers, c.width, c.rows, c.dropout, c.seed, c.device)
     if c.model == "transformer":
         tokens = c.batch * c.tokens
         if c.width % c.heads:
@@ -100,11 +105,11 @@ def subject_of(c: Controls) -> Subject:
             c.layers * 20 * tokens * c.width * 4,
             c.layers * (24 * tokens * c.width**2 + 4 * tokens * c.tokens * c.width),
         )
-        return _transformer(c.layers, c.width, c.heads, c.tokens, c.batch, c.dropout, c.seed)
+        return _transformer(c.layers, c.width, c.heads, c.tokens, c.batch, c.dropout, c.seed, c.device)
     if c.picture == "photo" and not c.photo:
         raise UploadError("no_photo")
     path = c.photo[0] if c.picture == "photo" else str(IMAGES / f"{c.picture}.jpg")
-    return _unet(path, c.channels, c.seed)
+    return _unet(path, c.channels, c.seed, c.device)
 
 
 def _refuse_large(n_bytes: float, flops: float) -> None:
@@ -119,31 +124,42 @@ def _refuse_large(n_bytes: float, flops: float) -> None:
 
 
 @lru_cache(maxsize=4)
-def _mlp(layers: int, width: int, rows: int, dropout: float, seed: int) -> Subject:
+def _mlp(layers: int, width: int, rows: int, dropout: float, seed: int, device: str) -> Subject:
     from core.systems.checkpoint_models import mlp_chain
 
-    return Subject(mlp_chain(layers=layers, width=width, rows=rows, dropout=dropout, seed=seed))
+    return Subject(mlp_chain(layers=layers, width=width, rows=rows, dropout=dropout, seed=seed, device=device))
 
 
 @lru_cache(maxsize=4)
-def _transformer(blocks: int, width: int, heads: int, tokens: int, batch: int, dropout: float, seed: int) -> Subject:
+def _transformer(
+    blocks: int, width: int, heads: int, tokens: int, batch: int, dropout: float, seed: int, device: str
+) -> Subject:
     from core.systems.checkpoint_models import transformer_chain
 
     return Subject(
         transformer_chain(
-            blocks=blocks, width=width, heads=heads, tokens=tokens, batch=batch, dropout=dropout, seed=seed
+            blocks=blocks,
+            width=width,
+            heads=heads,
+            tokens=tokens,
+            batch=batch,
+            dropout=dropout,
+            seed=seed,
+            device=device,
         )
     )
 
 
 @lru_cache(maxsize=4)
-def _unet(path: str, channels: int, seed: int) -> Subject:
+def _unet(path: str, channels: int, seed: int, device: str) -> Subject:
     from core.systems.checkpoint_models import unet_chain
 
     picture = read_image(path, max_pixels=PHOTO_PIXELS)
     if min(picture.rgb.shape[:2]) < 4:
         raise UploadError("photo_too_small", limit=4)
-    return Subject(unet_chain(picture.rgb, channels=channels, seed=seed), photo=picture.rgb, notes=picture.notes)
+    return Subject(
+        unet_chain(picture.rgb, channels=channels, seed=seed, device=device), photo=picture.rgb, notes=picture.notes
+    )
 
 
 def _config_of(c: Controls) -> str:

@@ -68,20 +68,21 @@ def script_of(c: Controls) -> str:
 
 def _chain(c: Controls, body: list[str]) -> list[str]:
     """Lines that make the chain, and the imports they need."""
+    device = "" if c.device == "cpu" else f", device={c.device!r}"
     if c.model == "mlp":
         body.append(
-            f"chain = mlp_chain(layers={c.layers}, width={c.width}, rows={c.rows}, dropout={c.dropout}, seed={c.seed})"
+            f"chain = mlp_chain(layers={c.layers}, width={c.width}, rows={c.rows}, dropout={c.dropout}, seed={c.seed}{device})"
         )
         return ["from core.systems.checkpoint_models import mlp_chain"]
     if c.model == "transformer":
         sizes = f"width={c.width}, heads={c.heads}, tokens={c.tokens}, batch={c.batch}"
-        body.append(f"sizes = dict({sizes}, dropout={c.dropout}, seed={c.seed})")
+        body.append(f"sizes = dict({sizes}, dropout={c.dropout}, seed={c.seed}{device})")
         body.append(f"chain = transformer_chain(blocks={c.layers}, **sizes)")
         return ["from core.systems.checkpoint_models import transformer_chain"]
     if c.model == "unet":
         path = f"assets/images/{c.picture}.jpg" if c.picture in PICTURES else "photo.png"
         body.append(f'rgb = read_image("{path}", max_pixels={PHOTO_PIXELS}).rgb')
-        body.append(f"chain = unet_chain(rgb, channels={c.channels}, seed={c.seed})")
+        body.append(f"chain = unet_chain(rgb, channels={c.channels}, seed={c.seed}{device})")
         return ["from core.systems.checkpoint_models import unet_chain", "from demos.kit.uploads import read_image"]
     if c.named == "own":
         body += ['with open("config.json") as file:', "    config = json.load(file)"]

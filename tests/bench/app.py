@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -52,6 +53,13 @@ STEP_TIMES = """async ([stage, key, times]) => {
   }
   return seconds
 }"""
+
+
+# milliseconds from a question to each picture of its unfinished run, in `gb.looks`
+LOOK_TIMES = """s => { const g = s.gb, load = g.load.bind(g), wait = g.wait.bind(g); g.looks = [];
+  g.wait = q => { g.asked = performance.now(); g.looks = []; return wait(q); };
+  g.load = async (value, interim = false) => { const done = await load(value, interim);
+    if (interim && done) g.looks.push(performance.now() - g.asked); return done; }; }"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,7 @@ def measure() -> Iterator[Budget]:
             page.goto(f"{url}?tab=detr-matching&preset=start")
             page.wait_for_selector(f"#detr-matching--stage {STAGE}")
             yield from _dragging(page)
+            yield from _living(browser, url)
             yield from _large_masks(browser, url)
             yield from _long_work(browser, url)
             yield _largest_view()
@@ -224,6 +233,36 @@ def _dragging(page: Page) -> Iterator[Budget]:
         page.wait_for_timeout(400)
     yield Budget("dragged box to new pairs: median", median(seconds), "ms", 300)
     yield Budget("dragged box to new pairs: p95", percentile(seconds, 0.95), "ms", 300)
+
+
+def _living(browser: Browser, url: str) -> Iterator[Budget]:
+    """A long run under gradient checkpointing: from a new value to its first live picture, between pictures, and from Stop to silence."""
+    firsts, gaps, stops = [], [], []
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.goto(f"{url}?tab=checkpointing&layers=16&width=256&rows=500&budget=0")
+    stage = page.locator(f"#checkpointing--stage {STAGE}")
+    stage.wait_for(timeout=60_000)
+    page.get_by_role("button", name="Sizes", exact=False).click()
+    stage.evaluate(LOOK_TIMES)
+    rows = page.locator("#checkpointing--rows input")
+    for turn in range(LOADS + 1):
+        rows.fill(str(12_000 + turn))  # one change, one question
+        page.wait_for_function(
+            "document.querySelector('#checkpointing--stage .gb-stage').gb.looks.length >= 8", timeout=60_000
+        )
+        looks = stage.evaluate("s => s.gb.looks")
+        began = time.perf_counter()
+        stage.locator(".gb-stop").click()
+        page.wait_for_function("!document.querySelector('#checkpointing--stage .gb-stage').hasAttribute('aria-busy')")
+        if turn:  # the first imports libraries
+            stops.append(1000 * (time.perf_counter() - began))
+            firsts.append(looks[0])
+            gaps += [b - a for a, b in pairwise(looks)]
+        page.wait_for_timeout(500)
+    page.context.close()
+    yield Budget("live memory, new value to first picture: median", median(firsts), "ms", 300)
+    yield Budget("live memory, between pictures: median", median(gaps), "ms", 100)
+    yield Budget("live memory, Stop to silence: worst", max(stops), "ms", 500)
 
 
 def _large_masks(browser: Browser, url: str) -> Iterator[Budget]:

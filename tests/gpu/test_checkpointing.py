@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from core.systems.checkpoint_models import transformer_chain
 from core.systems.checkpoint_plans import checkpoint_plan, segments_plan
 from core.systems.checkpointing import compare_gradients, predict_run, run_with_checkpoints, watched_by
 from core.systems.memory_snapshot import read_snapshot
+from demos.systems.checkpointing import DEMO, run_chain
+from demos.systems.checkpointing_figures import show_run
 
 RECORDING = Path(__file__).parents[2] / "assets" / "recordings" / "checkpointing_gpu.json"
 PLANS = {
@@ -74,6 +77,14 @@ def test_the_allocators_own_snapshot_is_read(tmp_path):
     snapshot = read_snapshot(file.read_bytes())
     assert snapshot.peak_allocated_bytes >= snapshot.end_allocated_bytes > 0
     assert snapshot.events[-1].allocated_bytes == snapshot.end_allocated_bytes
+
+
+def test_the_tab_runs_there_and_shows_the_allocators_count():
+    result = run_chain(replace(DEMO.presets["start"], device="cuda"))
+    assert result.run is not None
+    assert result.device == torch.cuda.get_device_name()
+    assert all(event.allocator_bytes > 0 for event in result.events)
+    assert "GPU" in show_run(result, DEMO.text("en")).scene.panes[1].title
 
 
 def test_what_was_measured_is_recorded():

@@ -157,6 +157,14 @@ def test_what_cannot_be_run_is_one_sentence(changed: dict, code: str) -> None:
     assert caught.value.code == code
 
 
+def test_without_a_gpu_the_choice_of_one_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for model in ("mlp", "transformer", "unet"):
+        with pytest.raises(UploadError) as caught:
+            run(replace(START, model=model, device="cuda"))
+        assert caught.value.code == "no_cuda"
+
+
 def test_a_pasted_configuration_is_followed() -> None:
     config = {
         "model_type": "qwen3",

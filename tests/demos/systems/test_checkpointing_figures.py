@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.systems.checkpoint_schedules import revolve_plan
-from demos.kit.scene import Areas, Level, Points, Scene, Strip, Table, Tiles
+from demos.kit.scene import Areas, Level, Paths, Points, Scene, Strip, Table, Tiles
 from demos.kit.text import LANGUAGES
 from demos.systems.checkpointing import DEMO, Result
 from demos.systems.checkpointing import run_chain as run
@@ -38,6 +38,20 @@ def test_the_mountain_is_the_events() -> None:
         np.testing.assert_allclose(np.diff(areas.edges[:, i]) * 2**20, event.live_bytes, atol=4)
     assert (np.diff(areas.edges, axis=0) >= 0).all()
     assert areas.x.tolist() == list(range(len(result.events) + 1))
+
+
+def test_a_gpus_own_count_is_a_line_over_the_mountain() -> None:
+    result = run(START)
+    assert not [x for pane in scene_of(result).panes for x in pane.layers if x.key == "allocator"]
+    counts = [event.total_bytes + 512 * event.index for event in result.events]
+    events = tuple(replace(e, allocator_bytes=n) for e, n in zip(result.events, counts, strict=True))
+    scene = scene_of(replace(result, events=events, device="some GPU"))
+    line = layer(scene, "allocator", Paths)
+    np.testing.assert_allclose(line.xy[0, :, 1] * 2**20, counts, rtol=1e-6)
+    mountain = next(pane for pane in scene.panes if pane.key == "mountain")
+    assert "GPU" in mountain.title
+    assert mountain.axes is not None
+    assert mountain.axes.y[1] > max(counts) / 2**20
 
 
 def test_optimizer_states_lie_below_a_predicted_run() -> None:
