@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 MIB = 1 << 20
 # a pickle that would call os.system; plain data it is not
@@ -40,3 +43,14 @@ def training_step() -> bytes:
         ("free_completed", MIB, "model.py", 5),
     ]
     return snapshot_of([*forward, *backward], reserved=8 * MIB)
+
+
+FOLDER = TemporaryDirectory(prefix="snapshots-")  # goes with the process
+
+
+@cache
+def snapshot_file() -> str:
+    """The training step as a file."""
+    path = Path(FOLDER.name) / "snapshot.pickle"
+    path.write_bytes(training_step())
+    return str(path)

@@ -27,6 +27,7 @@ TESTED_AS = {
     "demos/systems/flash_attention_tables_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
     "demos/systems/flash_attention_tray_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
     "demos/systems/checkpointing_tables_figures.py": "tests/demos/systems/test_checkpointing_figures.py",
+    "demos/systems/checkpointing_snapshot_figures.py": "tests/demos/systems/test_checkpointing_snapshot.py",
     "demos/systems/checkpointing_numbers.py": "tests/demos/systems/test_checkpointing.py",
     "demos/systems/checkpointing_script.py": "tests/demos/systems/test_checkpointing.py",
     "demos/perception/detr_matching_tables_figures.py": "tests/demos/perception/test_detr_matching_figures.py",

@@ -21,6 +21,7 @@ from demos.kit.numbers import Number
 from demos.kit.scene import Table
 from demos.kit.text import LANGUAGES, TEXT, Text, catalogue, prose
 from demos.kit.uploads import UploadError
+from tests.snapshots import snapshot_file
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = [language for language in LANGUAGES if language != "en"]
@@ -179,7 +180,8 @@ def seen(slug: str, controls: Any) -> Any:
 
 
 # What visitors make by hand or choose in two places and no preset holds, for numbers that only it brings
-MADE = {
+MADE: dict[str, tuple[dict[str, Any], ...]] = {
+    "checkpointing": ({"model": "snapshot", "snapshot": (snapshot_file(),)},),
     "detr-matching": ({"pairs": "0.0"}, {"boxes": "p0.0.1000.1000.4000.4000"}),
     "diffusion-trajectories": ({"lens": "images", "album": "digits"},),
 }

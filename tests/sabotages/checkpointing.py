@@ -262,6 +262,14 @@ SABOTAGES = (
         "    while not _turn.acquire(timeout=LOOK_S):\n        if not cancelled:",
         "waiting for the generator cannot be cancelled",
     ),
+    Sabotage(GENERATOR, "        owner.manual_seed(seed)\n", "", "the seed does nothing"),
+    Sabotage(GENERATOR, "_turn = threading.Lock()", "_turn = threading.Semaphore(2)", "two at a time"),
+    Sabotage(
+        GENERATOR,
+        "        try:\n            yield\n        finally:\n            owner.set_rng_state(before)",
+        "        yield\n        owner.set_rng_state(before)",
+        "an error leaves the generator seeded",
+    ),
     Sabotage(
         ACCOUNTS,
         "seeded_global_generator(0, chain.inputs.device) if chain.draws else nullcontext()",
