@@ -34,7 +34,7 @@ from demos.systems.flash_attention_figures import show
 from demos.systems.flash_attention_inputs import Inputs, inputs_of
 from demos.systems.flash_attention_numbers import numbers_of
 from demos.systems.flash_attention_script import script_of
-from demos.systems.flash_attention_tables_figures import guesses_of, measured_chart, traffic_chart
+from demos.systems.flash_attention_tables_figures import guesses_of, measured_chart, memory_chart, traffic_chart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -369,6 +369,8 @@ def build(panel: Panel) -> None:
             pass
         with panel.chart("measured"):
             pass
+        with panel.chart("memory"):
+            pass
 
 
 DEMO = Demo(
@@ -399,5 +401,5 @@ DEMO = Demo(
     script=script_of,
     guesses=guesses_of,
     picks=("row",),
-    charts={"traffic": traffic_chart, "measured": measured_chart},
+    charts={"traffic": traffic_chart, "measured": measured_chart, "memory": memory_chart},
 )

@@ -164,6 +164,54 @@ def measured_chart(result: Result, text: Text) -> go.Figure:
     return figure
 
 
+def memory_chart(result: Result, text: Text) -> go.Figure:
+    """Most bytes at once over the number of tokens, measured here once a process; and recordings of other machines."""
+    import plotly.graph_objects as go
+
+    from demos.systems.flash_attention_measured import memory, recordings
+
+    del result
+    figure = go.Figure()
+    here = memory()
+    ways = (
+        ("standard", CATEGORIES[5], "square"),
+        ("tiled", CATEGORIES[4], "circle"),
+        ("sdpa", CATEGORIES[2], "diamond"),
+    )
+    for name, color, symbol in ways:
+        figure.add_scatter(
+            x=list(here.tokens),
+            y=[peak / 2**20 for peak in here.peak_bytes[name]],
+            mode="lines+markers",
+            name=text("measured", name),
+            line={"color": color},
+            marker={"symbol": symbol, "size": 9},
+        )
+    found = recordings()
+    for record in found:
+        for name, peaks in record.peak_bytes.items():
+            figure.add_scatter(
+                x=list(record.tokens),
+                y=[None if peak is None else peak / 2**20 for peak in peaks],
+                mode="lines",
+                name=f"{record.device}, {record.date}: {text('measured', name)}",
+                line={"dash": "dot"},
+            )
+    figure.update_xaxes(title=text("measured", "tokens"), type="log", tickvals=list(here.tokens))
+    figure.update_yaxes(title="MiB", type="log", dtick=1)
+    said = text("measured", "memory_device", device=here.device, heads=str(here.heads), d=str(here.d))
+    said += "<br>" + text("measured", f"memory_{here.counted}")
+    if not found:
+        said += "<br>" + text("measured", "no_recording")
+    _layout(figure, 440)
+    figure.update_layout(
+        title={"text": said, "font": {"size": 12}, "x": 0, "xanchor": "left"},
+        margin={"t": 90, "b": 90},
+        legend={"y": -0.2, "yanchor": "top"},
+    )
+    return figure
+
+
 def _layout(figure: go.Figure, height: int = 340) -> go.Figure:
     figure.update_layout(
         height=height,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from demos.systems import flash_attention_measured
-from demos.systems.flash_attention_measured import measured, recordings
+from demos.systems.flash_attention_measured import BLOCKS, measured, memory, recordings
 
 
 def test_it_is_measured_once_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +29,23 @@ def test_it_is_measured_once_on_this_machine(monkeypatch: pytest.MonkeyPatch) ->
         assert tiled <= standard
     assert measured() is found
     flash_attention_measured._measure.cache_clear()
+
+
+def test_memory_grows_with_n_when_tiled_and_with_its_square_when_not() -> None:
+    found = memory()
+    assert found.device
+    assert set(found.peak_bytes) == {"standard", "tiled", "sdpa"}
+    matrix = [4 * found.heads * n * n for n in found.tokens]
+    vectors = [4 * found.heads * n * found.d for n in found.tokens]
+    for i, n in enumerate(found.tokens):
+        standard, tiled, sdpa = (found.peak_bytes[way][i] for way in ("standard", "tiled", "sdpa"))
+        assert standard >= 2 * matrix[i]  # S and P
+        assert vectors[i] <= sdpa  # the output
+        if found.counted == "storages":  # counted by hand: O, its unscaled state, statistics and a few tiles
+            tile = 4 * found.heads * min(n, BLOCKS[0]) * min(n, BLOCKS[1])
+            assert vectors[i] <= tiled <= 4 * vectors[i] + 6 * tile
+            assert sdpa <= 2 * vectors[i] + 8 * found.heads * n
+    assert memory() is found
 
 
 def test_recordings_are_read_and_nothing_is_made_up(tmp_path: Path) -> None:
