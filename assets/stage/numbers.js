@@ -81,6 +81,8 @@ const exporters = {
       + tag('body', ' class="gb-static"', tag('main', '', tag('h1', '', title) + tag('div', ' id="gb-open"', '')) + tag('script', ' id="gb-script"', script) + tag('script', '', `Glassbox.open(document.getElementById("gb-open"),"${stage.value}")`)));
     download(`${stage.data.slug}.html`, [`${'<'}!doctype html>${page}`], 'text/html');
   },
+  gif: (stage, said) => film(stage, 'gif', said),
+  mp4: (stage, said) => film(stage, 'mp4', said),
   async svg(stage) { download(`${stage.data.slug}.svg`, [stillLife(stage)], 'image/svg+xml'); },
   async png(stage) {
     const pane = stage.panes.find(p => p.canvas);
@@ -93,9 +95,44 @@ const exporters = {
   },
 };
 
+/* Every step of the main picture, or of the pictures that stand in its row, as frames that the server makes a film of. */
+const FILM = { width: { gif: 640, mp4: 960 }, height: 620, frames: 60, seconds: 8 };
+async function film(stage, kind, said) {
+  const main = mainPane(stage), row = main.pane.row, panes = stage.panes.filter(p => p.svg && (p === main || (row && p.pane.row === row)));
+  const { step, steps } = stage, count = Math.min(steps, FILM.frames), frames = [];
+  const height = Math.min(FILM.height, FILM.width[kind] / panes.reduce((sum, p) => sum + stillSize(p)[0] / stillSize(p)[1], 0));
+  const wide = p => Math.round(height * stillSize(p)[0] / stillSize(p)[1]), even = v => 2 * Math.round(v / 2), foot = 34, crown = panes.some(p => p.pane.title) ? 28 : 0;
+  const sheet = el('canvas', { width: even(panes.reduce((sum, p) => sum + wide(p), 0)), height: even(crown + height + foot) }), pen = sheet.getContext('2d');
+  const look = getComputedStyle(stage.root), ground = look.getPropertyValue('--gb-bg').trim() || '#fff', ink = look.color;
+  stage.stop();
+  for (let i = 0; i < count; i++) {
+    stage.show(count > 1 ? Math.round(i * (steps - 1) / (count - 1)) : 0, false);
+    pen.fillStyle = ground; pen.fillRect(0, 0, sheet.width, sheet.height);
+    let x = 0;
+    for (const pane of panes) {
+      if (pane.canvas) pen.drawImage(pane.canvas, x, crown, wide(pane), height);
+      const image = new Image(); image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(stillLife(stage, pane, false)); await image.decode();
+      pen.drawImage(image, x, crown, wide(pane), height);
+      pen.fillStyle = ink; pen.font = '600 15px sans-serif'; pen.textBaseline = 'middle'; pen.fillText(pane.pane.title, x + 8, crown / 2, wide(pane) - 16);
+      x += wide(pane);
+    }
+    pen.font = '15px sans-serif';
+    pen.fillText(`${stage.place.textContent}  ${stage.caption.textContent}`, 8, crown + height + foot / 2, sheet.width - 16);
+    frames.push(sheet.toDataURL('image/jpeg', 0.9).split(',')[1]);
+    said.textContent = `${kind.toUpperCase()} ${i + 1} / ${count}`;
+  }
+  stage.show(step);
+  said.textContent = `${kind.toUpperCase()} …`;
+  const made = await stage.hooks.film({ kind, frames, language: stage.data.language, rate: Math.max(2, Math.min(15, count / FILM.seconds)) });
+  said.textContent = made.error || '';
+  if (made.data) download(`${stage.data.slug}.${kind}`, [bytesOf(made.data)], made.type);
+}
+const mainPane = stage => stage.panes.find(p => p.canvas) || stage.panes.find(p => p.svg);
+const stillSize = pane => pane.canvas ? [pane.canvas.width, pane.canvas.height] : [1200, 440];
+
 /* The main picture as a stand-alone SVG: raster embedded, colours resolved. */
-function stillLife(stage) {
-  const pane = stage.panes.find(p => p.canvas) || stage.panes.find(p => p.svg), svg = pane.svg.cloneNode(true);
+function stillLife(stage, pane = mainPane(stage), raster = true) {
+  const svg = pane.svg.cloneNode(true);
   const root = getComputedStyle(stage.root);
   svg.querySelectorAll('*').forEach(node => {
     for (const name of ['fill', 'stroke']) { const m = /^var\((--[\w-]+)\)$/.exec(node.getAttribute(name) || ''); if (m) node.setAttribute(name, root.getPropertyValue(m[1]).trim() || '#000'); }
@@ -104,7 +141,7 @@ function stillLife(stage) {
   svg.setAttribute('xmlns', SVG);
   if (pane.canvas) {
     svg.setAttribute('width', pane.canvas.width); svg.setAttribute('height', pane.canvas.height);
-    svg.prepend(sv('image', { href: pane.canvas.toDataURL('image/png'), width: pane.pane.width, height: pane.pane.height, preserveAspectRatio: 'none' }));
+    if (raster) svg.prepend(sv('image', { href: pane.canvas.toDataURL('image/png'), width: pane.pane.width, height: pane.pane.height, preserveAspectRatio: 'none' }));
   } else { svg.setAttribute('width', 1200); svg.setAttribute('height', 440); }
   return new XMLSerializer().serializeToString(svg);
 }

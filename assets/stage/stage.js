@@ -128,8 +128,8 @@ class Stage {
     const toggle = el('button', { type: 'button', 'aria-expanded': 'false', class: 'gb-toggle-numbers', text: t.numbers_view, on: { click: () => { this.table.hidden = !this.table.hidden; toggle.setAttribute('aria-expanded', String(!this.table.hidden)); this.fillTable(); } } });
     const said = el('span', { role: 'status', class: 'gb-small' });
     const share = Glassbox.page.live ? el('button', { type: 'button', class: 'gb-share', text: t.share, on: { click: async () => { this.remember(); try { await navigator.clipboard.writeText(location.href); said.textContent = t.copied; } catch { said.textContent = location.href; } } } }) : null;
-    const items = [['png', 'PNG'], ['svg', 'SVG'], ['csv', 'CSV'], ['json', 'JSON'], ['python', 'Python'], ['html', 'HTML']].filter(([k]) => (k !== 'python' || this.data.script) && (!/png|svg/.test(k) || this.panes.some(p => p.svg)));
-    return el('div', { class: 'gb-menu' }, toggle, share, el('span', { class: 'gb-small', text: t.export }), ...items.map(([k, label]) => el('button', { type: 'button', data: { export: k }, text: label, on: { click: () => exporters[k](this) } })), said);
+    const items = [['png', 'PNG'], ['svg', 'SVG'], ['gif', 'GIF'], ['mp4', 'MP4'], ['csv', 'CSV'], ['json', 'JSON'], ['python', 'Python'], ['html', 'HTML']].filter(([k]) => (k !== 'python' || this.data.script) && (!/png|svg|gif|mp4/.test(k) || this.panes.some(p => p.svg)) && (!/gif|mp4/.test(k) || (this.steps > 1 && this.hooks.film)));
+    return el('div', { class: 'gb-menu' }, toggle, share, el('span', { class: 'gb-small', text: t.export }), ...items.map(([k, label]) => el('button', { type: 'button', data: { export: k }, text: label, on: { click: () => exporters[k](this, said) } })), said);
   }
   guess(guesses) {
     const { preset } = this.data; // a question is asked before its answer stands beside it

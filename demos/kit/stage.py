@@ -304,6 +304,7 @@ def component(elem_id: str):
     """
     import gradio as gr
 
+    from demos.kit.film import film
     from demos.kit.jobs import follow
 
     return gr.HTML(
@@ -314,9 +315,9 @@ def component(elem_id: str):
             "Glassbox.mount(element, props, watch,"
             " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), boxes: d => trigger('commit_boxes', d),"
             " cells: d => trigger('commit_cells', d), preset: d => trigger('open_preset', d),"
-            " pick: d => trigger('commit_pick', d), follow: server.follow})"
+            " pick: d => trigger('commit_pick', d), follow: server.follow, film: server.film})"
         ),
-        server_functions=[follow],
+        server_functions=[follow, film],
         apply_default_css=False,
         elem_id=elem_id,
         elem_classes=["gb-stage-holder"],

@@ -19,9 +19,9 @@ def stage_of(page: Page, slug: str) -> Locator:
     return page.locator(f"#{slug}--stage .gb-stage")
 
 
-def wait_ready(page: Page, slug: str) -> Locator:
+def wait_ready(page: Page, slug: str, *, timeout: int = WAIT) -> Locator:
     stage = stage_of(page, slug)
-    expect(stage).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=WAIT)
+    expect(stage).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=timeout)
     return stage
 
 
@@ -47,10 +47,25 @@ def shown(page: Page, slug: str) -> list[str]:
 
 def expected(demo: Demo[Any, Any], controls: Any, *, step: int | None = None) -> list[str]:
     """The texts of the panel at a step; without one, at the step that the view opens with."""
-    result = demo.run(controls)
-    if step is None:
-        step = demo.show(result, demo.text("en")).scene.step
-    return [format_value(n.value, n.unit) for n in demo.numbers(result)[step]]
+    key = demo.slug, controls
+    if key not in _seen:  # computed once: runs take their time
+        result = demo.run(controls)
+        texts = [[format_value(n.value, n.unit) for n in one] for one in demo.numbers(result)]
+        _seen[key] = texts, demo.show(result, demo.text("en")).scene.step
+    texts, opening = _seen[key]
+    return texts[opening if step is None else step]
+
+
+_seen: dict[tuple[str, Any], tuple[list[list[str]], int]] = {}
+
+
+def charts_open(page: Page, demo: Demo[Any, Any]) -> None:
+    """Every chart is drawn when its section is opened; then they are closed again."""
+    for name in demo.charts:
+        page.locator(f"#{demo.slug}--section-{name} > button").click()
+        expect(page.locator(f"#{demo.slug}--chart-{name} .main-svg").first).to_be_visible(timeout=3 * WAIT)
+    for name in demo.charts:
+        page.locator(f"#{demo.slug}--section-{name} > button").click()
 
 
 def expect_numbers(page: Page, demo: Demo[Any, Any], controls: Any, *, step: int | None = None) -> None:

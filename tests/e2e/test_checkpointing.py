@@ -255,7 +255,7 @@ def test_a_snapshot_of_ones_own_is_a_timeline(page: Page, tmp_path: Path) -> Non
 
 def test_the_best_plan_for_a_card_is_found(fresh_page) -> None:
     page = fresh_page(f"?tab={SLUG}&preset=card&named=gpt2&strategy=optimal")
-    wait_ready(page, SLUG)
+    wait_ready(page, SLUG, timeout=3 * WAIT)  # every block is followed by itself first
     expect_numbers(page, DEMO, replace(DEMO.presets["card"], named="gpt2", strategy="optimal"))
     expect(pane(page, "plans")).to_contain_text("solver's best")
 

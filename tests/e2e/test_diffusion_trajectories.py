@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -309,3 +310,21 @@ def test_hostile_values_are_refused_with_a_sentence(client: Client, values: dict
         client.predict(**{"source": "modes", **values}, api_name=f"/{SLUG}")
     assert "Traceback" not in str(caught.value)
     assert str(Path.cwd()) not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+def test_the_trajectories_leave_as_a_film(page: Page, tmp_path: Path, kind: str) -> None:
+    opened(page, "start")
+    stage = stage_of(page, SLUG)
+    step = stage.get_attribute("data-step")
+    with page.expect_download(timeout=6 * WAIT) as download:
+        stage.locator(f"[data-export={kind}]").click()
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    assert path.suffix == f".{kind}"
+    frames = iio.imread(path, plugin="pillow" if kind == "gif" else "pyav")[..., :3].astype(int)
+    assert len(frames) == DEMO.presets["start"].steps + 1
+    assert frames.shape[2] > 2 * frames.shape[1]  # three lanes side by side
+    changes = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
+    assert (changes > 0.1).all()  # particles move between any two
+    expect(stage).to_have_attribute("data-step", step or "")

@@ -17,7 +17,16 @@ from playwright.sync_api import Locator, Page, expect
 
 from demos.contract import numbers_as_json
 from demos.systems.flash_attention import DEMO, Controls, run
-from tests.e2e.stage_page import WAIT, expect_numbers, open_preset, recomputing, shown, stage_of, wait_ready
+from tests.e2e.stage_page import (
+    WAIT,
+    charts_open,
+    expect_numbers,
+    open_preset,
+    recomputing,
+    shown,
+    stage_of,
+    wait_ready,
+)
 
 SLUG = DEMO.slug
 ROOT = Path(__file__).parents[2]
@@ -327,3 +336,8 @@ def test_hostile_values_are_refused_with_a_sentence(client: Client, values: dict
         client.predict(**values, api_name=f"/{SLUG}")
     assert "Traceback" not in str(caught.value)
     assert str(Path.cwd()) not in str(caught.value)
+
+
+def test_charts_are_drawn_when_their_section_is_opened(page: Page) -> None:
+    opened(page, "start")
+    charts_open(page, DEMO)
