@@ -47,9 +47,9 @@ class Sabotage:
 
 def sabotages() -> tuple[Sabotage, ...]:
     """Every seeded bug."""
-    from tests.sabotages import generative, perception, systems
+    from tests.sabotages import generative, networks, perception, systems
 
-    return (*perception.SABOTAGES, *generative.SABOTAGES, *systems.SABOTAGES)
+    return (*perception.SABOTAGES, *networks.SABOTAGES, *generative.SABOTAGES, *systems.SABOTAGES)
 
 
 def patched(source: str, bug: Sabotage) -> str:
