@@ -370,6 +370,24 @@ def test_converting_gives_the_same_network_again(name, litert):
     assert again["input"]["shape"] == document["input"]["shape"]
 
 
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_every_operator_is_converted(case, litert):
+    """Also with borders and sides that no bundled network has."""
+    op, before, after, kernel, options = case
+    weights = {"weight": random(*kernel, seed=1), "bias": random(after[0], seed=2)} if kernel else {}
+    document, stored_weights = one_layer(op, np.zeros((1, *before)), after, weights=weights, **options)
+    arrays = {name: w.numpy() for name, w in stored_weights.items()}
+    again, found = training.convert(halved(tflite_of(document, arrays, last=True)), {"y": "y"})
+    said = read_graph(again, found).nodes[0]
+    meant = read_graph(document, {name: w.half() for name, w in stored_weights.items()}).nodes[0]
+    for field in ("name", "op", "shape", "stride", "window", "padding", "border", "activation"):
+        assert getattr(said, field) == getattr(meant, field), field
+    assert said.inputs == ("input",)
+    for kind in ("weight", "bias"):
+        assert (getattr(said, kind) is None) == (not weights)
+        assert not weights or torch.equal(getattr(said, kind), getattr(meant, kind))
+
+
 def test_the_script_refuses_another_file(tmp_path):
     source = training.SOURCES[0]
     with tarfile.open(tmp_path / "mediapipe-selfie_segmentation-0.1.1675465747.tgz", "w:gz") as package:

@@ -80,10 +80,12 @@ def test_cells_look_where_lit_pixels_reach_them(layers, receipt):
         ("pose_landmarks", "add", 4),
     ],
 )
-def test_strides_of_the_bundled_encoders(name, layer, stride):
+def test_strides_of_the_bundled_encoders(name, layer, stride, receipt):
     network = bundled(name)
     geometry = map_geometry(network, layer)
-    size = next(node.shape for node in network.nodes if node.name == layer)
+    size = run_graph(network, torch.zeros(1, *network.input_shape)).maps[layer].shape[1:]
+    for key, count in (("map_height", size[1]), ("map_width", size[2])):
+        receipt(run_graph, key, count, len(range(0, 256, stride)), reference="counting every stride-th pixel")
     assert geometry.stride == stride == 256 // size[2]
     assert geometry.field % 2 == 1
     last = geometry.first_centre + (size[2] - 1) * stride

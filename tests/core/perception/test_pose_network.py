@@ -105,8 +105,8 @@ def test_the_mask_lies_where_the_crop_does(network, photo, found, receipt):
     assert not corner.probability[:350].any()
     assert not corner.probability[:, :300].any()
     assert corner.probability.shape == (512, 512)
-    far = estimate_pose(network, photo, Crop(-900, 0, 300))
-    assert not far.probability.any()
+    for beside in (Crop(-900, 0, 300), Crop(-350, 0, 300), Crop(0, 600, 300)):
+        assert not estimate_pose(network, photo, beside).probability.any()
 
 
 def test_the_photo_through_litert(photo, weights, found, receipt):
