@@ -11,7 +11,16 @@ from demos.contract import Demo
 from demos.kit.controls import choice, drawn, files, line, number
 from demos.panel import Panel
 from demos.perception.spatial_pyramid_pooling_figures import guesses_of, show
-from demos.perception.spp_inputs import LEVELS_PATTERN, NETWORK_MAPS, Inputs, box_of, canvas_of, inputs_of, levels_of
+from demos.perception.spp_inputs import (
+    LEVELS_PATTERN,
+    NETWORK_MAPS,
+    PHOTOS,
+    Inputs,
+    box_of,
+    canvas_of,
+    inputs_of,
+    levels_of,
+)
 from demos.perception.spp_numbers import numbers_of
 from demos.perception.spp_script import MOST_RATE, script_of
 
@@ -185,7 +194,7 @@ def build(panel: Panel) -> None:
             panel.control("branches")
         with panel.more():
             panel.control("channel")
-            with panel.when("pictured", "yes"):
+            with panel.when("source", *PHOTOS, "tiles", "photo"):
                 panel.control("features")
             with panel.when("sized", "yes"):
                 for name in ("stride", "padding"):

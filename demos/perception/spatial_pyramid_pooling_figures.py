@@ -42,14 +42,8 @@ def show(result: Result, text: Text) -> DemoView:
     view = result.controls.view
     draw = {"block": block_scene, "averages": averages_scene, "atrous": atrous_scene}.get(view, _pyramid_scene)
     c = result.controls
-    pictured = c.source != "array"
-    sized = pictured and c.features not in NETWORK_MAPS
-    modes = {
-        "view": view,
-        "source": c.source,
-        "pictured": "yes" if pictured else "no",
-        "sized": "yes" if sized else "no",
-    }
+    sized = c.source != "array" and c.features not in NETWORK_MAPS
+    modes = {"view": view, "source": c.source, "sized": "yes" if sized else "no"}
     items = {name: text("items", name) for name in ("columns", "rows", "spp", "sppf", "separable")}
     return DemoView(draw(result, text), modes, items)
 

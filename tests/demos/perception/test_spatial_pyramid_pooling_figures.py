@@ -149,7 +149,7 @@ def test_every_view_is_drawn_for_arrays_without_a_photo(view: str, language: str
     np.save(path, np.random.default_rng(0).normal(size=(3, 9, 11)))
     result = run(Controls(source="array", feature_file=(str(path),), view=view))
     drawn = show(result, DEMO.text(language))
-    assert drawn.modes == {"view": view, "source": "array", "pictured": "no", "sized": "no"}
+    assert drawn.modes == {"view": view, "source": "array", "sized": "no"}
     assert drawn.scene.panes
     assert not any(isinstance(found, Picture) for p in drawn.scene.panes for found in p.layers)
 
@@ -158,5 +158,5 @@ def test_every_view_is_drawn_for_arrays_without_a_photo(view: str, language: str
 @pytest.mark.parametrize("view", ["pyramid", "box", "block", "averages", "atrous"])
 def test_every_view_is_drawn_for_the_networks_maps(view: str, language: str) -> None:
     drawn = show(run(Controls(features="stride8", view=view)), DEMO.text(language))
-    assert drawn.modes == {"view": view, "source": "coffee", "pictured": "yes", "sized": "no"}
+    assert drawn.modes == {"view": view, "source": "coffee", "sized": "no"}
     assert drawn.scene.panes
