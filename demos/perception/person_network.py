@@ -22,13 +22,19 @@ ENCODER_MAPS = {
 }  # the last map of each size on the way down
 
 
-@lru_cache(maxsize=4)
 def network(name: str, *, double: bool = True) -> GraphNetwork:
-    """`person_segmentation` or `pose_landmarks`.
+    """`person_segmentation` or `pose_landmarks`, and torch told to use one thread.
 
-    In double precision the numbers are the same on any count of threads; single precision is four to eight times as fast, for
-    clips.
+    In double precision every machine shows the same digits; single precision is two to four times as fast, for clips.
     """
+    import torch
+
+    torch.set_num_threads(1)  # maps are small, and visitors share the cores: more threads mostly wait for each other
+    return _read(name, double)
+
+
+@lru_cache(maxsize=4)
+def _read(name: str, double: bool) -> GraphNetwork:
     import torch
     from safetensors.torch import load_file
 

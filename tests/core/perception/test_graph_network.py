@@ -244,13 +244,14 @@ def test_steps_are_the_run_one_layer_at_a_time_and_never_change():
 
 def test_a_batch_is_its_pictures():
     document, weights = stored("person_segmentation")
-    network = read_graph(document, weights, dtype=torch.float64)
-    pair = random_input(2).double()
-    both = run_graph(network, pair).outputs["mask"]
-    each = [run_graph(network, one[None]).outputs["mask"] for one in pair]
-    assert both.numpy() == pytest.approx(torch.cat(each).numpy(), abs=1e-15)
+    network = read_graph(document, weights)
+    pair = random_input(2)
+    both = run_graph(network, pair).maps["add_4"]
+    each = [run_graph(network, one[None]).maps["add_4"] for one in pair]
+    assert both.numpy() == pytest.approx(torch.cat(each).numpy(), abs=1e-4)
     strided = pair.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-    assert run_graph(network, strided).outputs["mask"].numpy() == pytest.approx(both.numpy(), abs=1e-15)
+    assert run_graph(network, strided).maps["add_4"].numpy() == pytest.approx(both.numpy(), abs=1e-4)
+    assert (both[0] - both[1]).abs().max() > 1
 
 
 def test_half_precision_stays_near():

@@ -1,4 +1,5 @@
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,15 @@ from core.perception.map_geometry import MapGeometry, map_geometry
 MODELS = Path(__file__).parents[3] / "assets" / "models"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@cache
 def bundled(name):
     document = json.loads((MODELS / f"{name}.json").read_text(encoding="utf-8"))
     return read_graph(document, load_file(MODELS / f"{name}.safetensors"))
