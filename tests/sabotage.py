@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import shutil
 import signal
 import sys
@@ -47,9 +48,10 @@ class Sabotage:
 
 def sabotages() -> tuple[Sabotage, ...]:
     """Every seeded bug."""
-    from tests.sabotages import checkpointing, generative, perception, systems
+    from tests import sabotages as package
 
-    return (*perception.SABOTAGES, *generative.SABOTAGES, *systems.SABOTAGES, *checkpointing.SABOTAGES)
+    modules = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return tuple(bug for name in modules for bug in importlib.import_module(f"{package.__name__}.{name}").SABOTAGES)
 
 
 def patched(source: str, bug: Sabotage) -> str:

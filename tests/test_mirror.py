@@ -42,6 +42,7 @@ TESTED_AS = {
     "demos/kit/palettes.py": "tests/demos/kit/test_masks.py",
 }
 MOST_BYTES = 1_500_000
+LARGE = {"models/pose_landmarks.safetensors": 2_800_000}  # 1.36 million weights in half precision
 OURS = (
     *("stage/", "text/", "masks/", "recordings/", "models/tiny_detr."),
     *("receipts.json", "screenshot.png", "SOURCES.md"),
@@ -108,7 +109,7 @@ def test_our_own_assets_name_how_they_are_made() -> None:
 
 @pytest.mark.parametrize("path", assets(), ids=lambda path: path.relative_to(ASSETS).as_posix())
 def test_no_asset_is_large(path: Path) -> None:
-    assert 0 < path.stat().st_size <= MOST_BYTES
+    assert 0 < path.stat().st_size <= LARGE.get(path.relative_to(ASSETS).as_posix(), MOST_BYTES)
 
 
 @pytest.mark.parametrize("name", ["coffee", "rocket"])

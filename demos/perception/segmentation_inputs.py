@@ -1,4 +1,4 @@
-"""Where truth and prediction come from: examples, uploads, painting, degrading, OpenCV on a photo."""
+"""Where truth and prediction come from: examples, uploads, painting, degrading, OpenCV or a network on a photo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from core.perception.example_masks import MaskPair, drifting_shapes, ellipse_mask, worked_example
@@ -22,6 +21,8 @@ from demos.kit.mask_sequences import MaskSequence, read_mask_sequence, read_mask
 from demos.kit.palettes import Palette, read_palette
 from demos.kit.upload_errors import Note, UploadError, display_name
 from demos.kit.uploads import Picture, read_image
+from demos.kit.video import Clip
+from demos.perception.segmentation_footage import LEAST_SIDE, check_proportions, person_labels, read_footage, under
 
 if TYPE_CHECKING:
     from demos.perception.segmentation_metrics import Controls
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).parents[2] / "assets"
 MAX_FRAMES = 120
 DISTANCE_PIXELS = 4_000_000  # boundary F, Hausdorff distances and Panoptic Quality of larger pictures take seconds
-LEAST_SIDE = 16  # px of a photo that is worth segmenting
 SHOWN_PIXELS = 2_100_000  # of one picture; of a clip, all frames together may have SHOWN_CLIP
 SHOWN_CLIP = 6_000_000
 PHOTOS = {"coffee": 5, "rocket": 2}  # bundled photographs with a truth drawn by hand: number of classes
@@ -53,6 +53,7 @@ class Pairs:
     ids: tuple[np.ndarray, np.ndarray] | None = (
         None  # (H, W) each: instance ids of target and prediction, if the files hold them
     )
+    footage: np.ndarray | None = None  # (T, h, w, 3) uint8: one frame under each mask, instead of a photo
 
     @property
     def size(self) -> tuple[int, int]:
@@ -153,7 +154,6 @@ def _from_example(pair: MaskPair) -> Pairs:
 
 
 # Uploads are stored under their content's hash and never change: reading one twice is waste.
-_picture = lru_cache(maxsize=4)(read_image)
 _palette = lru_cache(maxsize=8)(read_palette)
 
 
@@ -173,11 +173,13 @@ def _sequences(
 
 
 def _uploaded(c: Controls) -> Pairs:
-    photo: Picture | None = _picture(c.photo[0]) if c.photo else None
+    photo = read_footage(c.photo[0], max_frames=MAX_FRAMES) if c.photo else None
     ignore = None if c.ignore_index < 0 else c.ignore_index
     if not c.truth_files:
         if photo is None:
             raise UploadError("nothing_uploaded")
+        if isinstance(photo, Clip):
+            raise UploadError("video_needs_truth")
         size = (photo.rgb.shape[0], photo.rgb.shape[1])
         truth, notes = _painted(c.truth_painted, size)
         if truth.max() >= MOST_CLASSES:  # no brush of ours paints such labels
@@ -194,7 +196,7 @@ def _uploaded(c: Controls) -> Pairs:
     pairs = Pairs(
         first.frames,
         second.frames if second else (),
-        _fitted(photo, first.frames[0].shape) if photo else None,
+        under(photo, first.frames[0].shape) if isinstance(photo, Picture) else None,
         _count(first, second, ignore, display_name(c.truth_files[0])),
         ignore,
         first.names,
@@ -202,6 +204,7 @@ def _uploaded(c: Controls) -> Pairs:
         first.times,
         notes + (photo.notes if photo else ()),
         ids=ids,
+        footage=_footage(photo, first) if isinstance(photo, Clip) else None,
     )
     if len({frame.shape for frame in pairs.targets}) > 1:
         raise UploadError("sizes_vary")
@@ -229,15 +232,12 @@ def _extreme(labels: np.ndarray, ignore: int | None, of: Callable[..., Any]) -> 
     return int(of(np.where(labels == ignore, 0, labels), initial=0))
 
 
-def _fitted(photo: Picture, shape: tuple[int, ...]) -> np.ndarray:
-    """The photo at the masks' size; it must have their proportions."""
-    height, width = shape
-    have = photo.rgb.shape[1] / photo.rgb.shape[0]
-    if not 0.98 <= have / (width / height) <= 1.02:
-        raise UploadError(
-            "photo_proportions", first=f"{photo.rgb.shape[1]}×{photo.rgb.shape[0]}", second=f"{width}×{height}"
-        )
-    return cv2.resize(photo.rgb, (width, height), interpolation=cv2.INTER_AREA)
+def _footage(clip: Clip, masks: MaskSequence) -> np.ndarray:
+    """The clip's frames; as many as there are masks, of their proportions."""
+    check_proportions(clip.frames.shape[2], clip.frames.shape[1], masks.frames[0].shape)
+    if len(clip.frames) != len(masks.frames):
+        raise UploadError("lengths_differ", first=len(masks.frames), second=len(clip.frames))
+    return clip.frames
 
 
 # -- prediction ----------------------------------------------------------------------------------------------------------------------
@@ -251,6 +251,9 @@ def _with_prediction(pairs: Pairs, c: Controls) -> Pairs:
     if c.predictor == "degrade":
         targets = counted(pairs.targets, "degrading", total=len(pairs.targets))
         return replace(pairs, predictions=tuple(_degraded(pairs, frame, c) for frame in targets))
+    if c.predictor == "person":
+        labels, notes = person_labels(pairs, c.person_class)
+        return replace(pairs, predictions=labels, notes=pairs.notes + notes)
     if pairs.targets[1:]:
         raise UploadError("one_picture_only")
     if c.predictor == "paint":

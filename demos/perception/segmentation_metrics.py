@@ -53,7 +53,7 @@ TABLE_PIXELS = 30_000_000  # masks of all frames together above which the librar
 @dataclass(frozen=True)
 class Controls:
     source: str = choice("coffee", ("coffee", "rocket", "worked", "ellipse", "clip", "files"))
-    predictor: str = choice("degrade", ("degrade", "given", "paint", "grabcut", "kmeans", "watershed"))
+    predictor: str = choice("degrade", ("degrade", "given", "paint", "grabcut", "kmeans", "watershed", "person"))
     truth_files: tuple[str, ...] = files(many=True)
     prediction_files: tuple[str, ...] = files(many=True)
     photo: tuple[str, ...] = files()
@@ -70,6 +70,7 @@ class Controls:
     all_background: bool = toggle(False)
     lag: int = number(2, 0, 12)
     clusters: int = number(5, 2, 8)
+    person_class: int = number(1, 1, 253, slider=False)
     accumulation: Accumulation = choice(
         "dataset", ("dataset", "per_image", "per_image_and_class", "per_image_per_class")
     )
@@ -274,6 +275,8 @@ def build(panel: Panel) -> None:
             panel.control("lag")
         with panel.when("predictor", "kmeans"):
             panel.control("clusters")
+        with panel.when("predictor", "person"):
+            panel.control("person_class")
         with panel.when("painting", "truth"):
             panel.control("painter")
             panel.control("classes")
@@ -311,6 +314,7 @@ DEMO = Demo(
         "Kirillov et al. 2019, *Panoptic segmentation*, arXiv:1801.00868, and cocodataset/panopticapi",
         "mmsegmentation 1.2.2 IoUMetric, Hugging Face evaluate mean_iou, torchmetrics 1.9, scikit-learn 1.9,"
         " segmentation-models-pytorch 0.6, hszhao/semseg",
+        "MediaPipe Selfie Segmentation (Apache-2.0), the bundled person network: 106,401 weights, a picture of 256 × 256 px",
     ),
     presets={
         "start": Controls(),

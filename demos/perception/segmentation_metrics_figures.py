@@ -29,6 +29,7 @@ from demos.kit.scene import (
 from demos.kit.text import Text
 from demos.kit.theme import ROLES, class_colors, magnitude_colors, rgb
 from demos.kit.upload_errors import error_sentence
+from demos.perception.segmentation_footage import shown_frames
 from demos.perception.segmentation_inputs import SHOWN_PIXELS, thinned
 from demos.perception.segmentation_numbers import matrix_number
 from demos.perception.segmentation_tables_figures import class_names, classes_pane, libraries_pane, time_pane
@@ -106,7 +107,7 @@ def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text)
     codes, present, _ = shown
     colors, ignored = _colors(result), legend.ignored[present]
     target, prediction = legend.target[present], legend.prediction[present]
-    bare = result.pairs.photo is None
+    bare = result.pairs.photo is None and result.pairs.footage is None
     listed = [
         (name, "#{:02X}{:02X}{:02X}".format(*colors[k]), 0)
         for k, name in enumerate(names[:SHOWN_VIEWS])
@@ -120,6 +121,8 @@ def _picture(result: Result, shown: Compact, names: tuple[str, ...], text: Text)
     layers: list[Layer] = []
     if result.pairs.photo is not None:
         layers.append(Picture("photo", text("layers", "photo"), (_photo_jpeg(result),)))
+    elif result.pairs.footage is not None:
+        layers.append(Picture("photo", text("layers", "photo"), _footage_jpegs(result)))
     alpha = np.where(ignored, 90, 255).astype(np.uint8)
     if not bare:
         alpha[(target == 0) & ~ignored] = 0  # the photo shows where the background is
@@ -203,6 +206,11 @@ def _photo_jpeg(result: Result) -> bytes:
             photo, (round(photo.shape[1] * ratio), round(photo.shape[0] * ratio)), interpolation=cv2.INTER_AREA
         )
     return _encoded(photo.tobytes(), photo.shape[0], photo.shape[1])
+
+
+def _footage_jpegs(result: Result) -> tuple[bytes, ...]:
+    assert result.pairs.footage is not None
+    return tuple(jpeg(frame, quality=70) for frame in shown_frames(result.pairs.footage))
 
 
 def _error_views(result: Result, present: np.ndarray, names: tuple[str, ...], text: Text) -> tuple[View, ...]:

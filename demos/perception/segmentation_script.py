@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FOLDERS = {"truth_files": "truth", "prediction_files": "prediction", "photo": "photo", "palette": "palette"}
 INPUTS = {
     *FOLDERS, "source", "predictor", "lossy", "ignore_index", "classes", "painter", "grow", "shift_x", "shift_y", "drop_class",
-    "salt", "all_background", "clusters", "background", "instances", "painted", "truth_painted", "box",
+    "salt", "all_background", "clusters", "person_class", "background", "instances", "painted", "truth_painted", "box",
 }  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def _inputs(c: Controls, imports: set[str], body: list[str]) -> None:
             f'targets = [np.asarray(Image.open("assets/masks/{c.source}.png"))]',
             f"num_classes, ignore_index = {PHOTOS[c.source]}, None",
         ]
-        if c.predictor in ("grabcut", "kmeans", "watershed"):
+        if c.predictor in ("grabcut", "kmeans", "watershed", "person"):
             body.append(f'photo = np.asarray(Image.open("assets/images/{c.source}.jpg").convert("RGB"))')
     elif c.source == "worked":
         imports.add("from core.perception.example_masks import worked_example")
@@ -112,6 +112,9 @@ def _prediction(c: Controls, imports: set[str], body: list[str]) -> None:
             if c.painted
             else "predictions = [np.zeros_like(targets[0])]"
         )
+    elif c.predictor == "person":
+        imports.add("from demos.perception.person_network import person_mask")
+        body.append(f"predictions = [np.where(person_mask(photo).mask, {c.person_class}, 0)]")
     else:
         imports.add(f"from core.perception.photo_segmentation import {c.predictor}_segments, name_segments")
         if c.predictor == "grabcut":

@@ -11,7 +11,16 @@ from demos.contract import Demo
 from demos.kit.controls import choice, drawn, files, line, number
 from demos.panel import Panel
 from demos.perception.spatial_pyramid_pooling_figures import guesses_of, show
-from demos.perception.spp_inputs import LEVELS_PATTERN, Inputs, box_of, canvas_of, inputs_of, levels_of
+from demos.perception.spp_inputs import (
+    LEVELS_PATTERN,
+    NETWORK_MAPS,
+    PHOTOS,
+    Inputs,
+    box_of,
+    canvas_of,
+    inputs_of,
+    levels_of,
+)
 from demos.perception.spp_numbers import numbers_of
 from demos.perception.spp_script import MOST_RATE, script_of
 
@@ -40,7 +49,7 @@ class Controls:
     rule: Rule = choice("adaptive", RULES)
     beside: str = choice("none", ("none", *RULES))
     channel: int = number(0, 0, 31, slider=False)
-    features: str = choice("filters", ("filters", "signed"))
+    features: str = choice("filters", ("filters", "signed", *NETWORK_MAPS))
     stride: int = number(16, 4, 32, 4)
     padding: Padding = choice("none", ("none", "half"))
     order: Order = choice("channel_major", ("channel_major", "bin_major"))
@@ -185,8 +194,10 @@ def build(panel: Panel) -> None:
             panel.control("branches")
         with panel.more():
             panel.control("channel")
+            with panel.when("source", *PHOTOS, "tiles", "photo"):
+                panel.control("features")
             with panel.when("sized", "yes"):
-                for name in ("features", "stride", "padding"):
+                for name in ("stride", "padding"):
                     panel.control(name)
             with panel.when("view", "pyramid", "box"):
                 panel.control("order")
@@ -203,6 +214,7 @@ DEMO = Demo(
         "AlexeyAB/darknet, yolov3-spp.cfg; ultralytics 8.4, SPP and SPPF",
         "Zhao et al. 2016, *Pyramid scene parsing network*, arXiv:1612.01105, and hszhao/semseg",
         "Chen et al. 2017, *Rethinking atrous convolution*, arXiv:1706.05587, figure 4",
+        "MediaPipe Selfie Segmentation (Apache-2.0), whose maps can be pooled",
     ),
     presets={
         "start": Controls(),

@@ -14,7 +14,7 @@ from demos.kit.text import Text
 from demos.kit.theme import ROLES, magnitude_colors, rgb
 from demos.kit.upload_errors import error_sentence
 from demos.perception.spp_contrast_figures import atrous_scene, averages_scene, block_scene
-from demos.perception.spp_inputs import canvas_of, pixels_of
+from demos.perception.spp_inputs import NETWORK_MAPS, canvas_of, pixels_of
 from demos.perception.spp_map_figures import (
     cell_codes,
     channel_name,
@@ -42,7 +42,8 @@ def show(result: Result, text: Text) -> DemoView:
     view = result.controls.view
     draw = {"block": block_scene, "averages": averages_scene, "atrous": atrous_scene}.get(view, _pyramid_scene)
     c = result.controls
-    modes = {"view": view, "source": c.source, "sized": "no" if c.source == "array" else "yes"}
+    sized = c.source != "array" and c.features not in NETWORK_MAPS
+    modes = {"view": view, "source": c.source, "sized": "yes" if sized else "no"}
     items = {name: text("items", name) for name in ("columns", "rows", "spp", "sppf", "separable")}
     return DemoView(draw(result, text), modes, items)
 

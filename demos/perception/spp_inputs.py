@@ -1,4 +1,4 @@
-"""Where the feature map comes from: a photo that is stretched to the size asked for and filtered, or an array of features."""
+"""Where the feature map comes from: a photo, stretched and filtered or seen by a network, or an array of features."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ MOST_CHANNELS, MOST_CELLS = 32, 64  # of an array of features
 MOST_LEVELS, FINEST = 6, 8
 TILE = 80  # px
 GREYS = [[30, 200, 90, 150], [150, 90, 200, 30], [90, 30, 150, 200], [200, 150, 30, 90]]
+NETWORK_MAPS = ("stride4", "stride8", "stride16")  # of the bundled person network's encoder
 LEVELS_PATTERN = r"[^\x00-\x1f\x7f]{0,60}"  # what is no list of levels is told in the visitor's language
 
 
@@ -93,6 +94,8 @@ def _from_photo(c: Controls) -> Inputs:
     if c.source == "array":
         raise UploadError("no_feature_file")
     picture = _picture(c)
+    if c.features in NETWORK_MAPS:
+        return from_network(picture, c.features)
     image = np.asarray(cv2.resize(picture.rgb, (c.width, c.height), interpolation=cv2.INTER_AREA), np.uint8)
     smallest = filter_bank(sigma=max(1.0, c.stride / 4)).size
     if c.padding == "none" and min(c.width, c.height) < smallest:
@@ -103,6 +106,21 @@ def _from_photo(c: Controls) -> Inputs:
     return Inputs(
         image, found.features, found.names, c.stride, found.first_centre, found.receptive_field, picture.notes
     )
+
+
+def from_network(picture: Picture, name: str) -> Inputs:
+    """A map of the person network's encoder, of the picture squeezed to the square that the network sees."""
+    import torch
+
+    from core.perception.map_geometry import map_geometry
+    from core.perception.person_segmentation import SIDE
+    from demos.perception.person_network import ENCODER_MAPS, encoder_map, network
+
+    method = cv2.INTER_AREA if min(picture.rgb.shape[:2]) >= SIDE else cv2.INTER_LINEAR
+    image = np.asarray(cv2.resize(picture.rgb, (SIDE, SIDE), interpolation=method), np.uint8)
+    geometry = map_geometry(network("person_segmentation"), ENCODER_MAPS[name])
+    features = torch.from_numpy(encoder_map(image, name).copy())[None]
+    return Inputs(image, features, (), geometry.stride, geometry.first_centre, geometry.field, picture.notes)
 
 
 def _picture(c: Controls) -> Picture:

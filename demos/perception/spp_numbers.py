@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from demos.kit.numbers import Number
+from demos.perception.spp_inputs import NETWORK_MAPS
 
 if TYPE_CHECKING:
     from core.perception.atrous_coverage import AtrousCoverage
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from core.perception.pyramid_bins import LevelBins
     from core.perception.window_projection import AxisProjection, WindowProjection
     from demos.perception.spatial_pyramid_pooling import Result
+    from demos.perception.spp_inputs import Inputs
 
 LISTED = 60  # operands written out; a formula with more stays unfilled
 
@@ -71,12 +73,24 @@ def _map_size(result: Result) -> tuple[Number, ...]:
     if inputs.photo is None:
         return ()
     height, width = inputs.photo.shape[:2]
+    if result.controls.features in NETWORK_MAPS:
+        return _network_map_size(inputs, width, height)
     none = result.controls.padding == "none"
 
     def number(key: str, value: int, pixels: int) -> Number:
         operands = {"pixels": pixels, "stride": inputs.stride} | ({"filter": inputs.receptive_field} if none else {})
         formula = "floor((pixels − filter) / stride) + 1" if none else "ceil(pixels / stride)"
         return Number(key, value, filter_features, formula, operands, convention=f"padding_{result.controls.padding}")
+
+    return number("map_width", inputs.size[1], width), number("map_height", inputs.size[0], height)
+
+
+def _network_map_size(inputs: Inputs, width: int, height: int) -> tuple[Number, Number]:
+    from core.perception.graph_network import run_graph
+
+    def number(key: str, value: int, pixels: int) -> Number:
+        operands = {"pixels": pixels, "stride": inputs.stride}
+        return Number(key, value, run_graph, "ceil(pixels / stride)", operands, convention="features_network")
 
     return number("map_width", inputs.size[1], width), number("map_height", inputs.size[0], height)
 

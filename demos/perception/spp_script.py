@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from demos.perception.spp_inputs import DECODED_PIXELS, GREYS, PHOTOS, TILE, box_of, levels_of
+from demos.perception.spp_inputs import DECODED_PIXELS, GREYS, NETWORK_MAPS, PHOTOS, TILE, box_of, levels_of
 
 if TYPE_CHECKING:
     from demos.perception.spatial_pyramid_pooling import Controls
 
+SIDE = 256  # px of the square that the network sees
 MOST_RATE = 48  # of the dilated filters that are stepped through
 
 
@@ -34,7 +35,7 @@ def _features(c: Controls, imports: set[str], body: list[str]) -> None:
         files = tuple(PurePath(path).name for path in c.feature_file)
         body += [f"x = inputs_of(Controls(source='array', feature_file={files!r})).features", "found = None"]
         return
-    imports |= {"import cv2", "import numpy as np", "from core.perception.filter_bank import filter_features"}
+    imports.add("import numpy as np")
     if c.source in PHOTOS:
         imports.add("from PIL import Image")
         body.append(f'photo = np.asarray(Image.open("assets/images/{c.source}.jpg").convert("RGB"))')
@@ -45,6 +46,11 @@ def _features(c: Controls, imports: set[str], body: list[str]) -> None:
         imports.add("from demos.kit.uploads import read_image")
         name = PurePath(c.photo[0]).name if c.photo else ""
         body.append(f"photo = read_image({name!r}, max_pixels={DECODED_PIXELS}).rgb")
+    if c.features in NETWORK_MAPS:
+        imports |= {"from demos.kit.uploads import Picture", "from demos.perception.spp_inputs import from_network"}
+        body += [f"found = from_network(Picture(photo, photo.shape[1::-1], ()), {c.features!r})", "x = found.features"]
+        return
+    imports |= {"import cv2", "from core.perception.filter_bank import filter_features"}
     activation = "none" if c.features == "signed" else "relu"
     body += [
         f"image = cv2.resize(photo, ({c.width}, {c.height}), interpolation=cv2.INTER_AREA)",
@@ -88,7 +94,8 @@ def _box(c: Controls, imports: set[str], body: list[str]) -> None:
     else:
         body.append("centre, stride = found.first_centre, found.stride")
     if c.source != "array" or c.box:
-        body.append(f"box = {box_of(c.box, (c.height, c.width))}")
+        side = (SIDE, SIDE) if c.features in NETWORK_MAPS else (c.height, c.width)
+        body.append(f"box = {box_of(c.box, side)}")
     body += [
         f"window = project_window(box, stride=stride, rule={c.projection!r}, map_size=tuple(x.shape[2:]), first_centre=centre)",
         f"options = dict(order={c.order!r}, start={c.start!r}, window=window.cells_xyxy)",

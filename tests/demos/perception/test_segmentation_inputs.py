@@ -76,6 +76,8 @@ def test_every_combination_is_a_view_or_a_sentence(source: str, predictor: str) 
     controls = Controls(source=source, predictor=predictor)
     if source == "files":
         return refused(controls, "nothing_uploaded")
+    if source not in PHOTOS and predictor == "person":
+        return refused(controls, "photo_needed")
     if source == "clip" and predictor not in ("degrade", "given"):
         return refused(controls, "one_picture_only")
     if source not in PHOTOS and predictor in ("grabcut", "kmeans", "watershed"):

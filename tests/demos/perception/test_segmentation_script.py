@@ -78,7 +78,7 @@ def test_any_choice_is_reproduced(values: dict[str, Any]) -> None:
     reproduces(Controls(**values))
 
 
-@pytest.mark.parametrize("predictor", ["kmeans", "watershed", "grabcut"])
+@pytest.mark.parametrize("predictor", ["kmeans", "watershed", "grabcut", "person"])
 def test_segmenters_are_reproduced(predictor: str) -> None:
     reproduces(Controls(source="rocket", predictor=predictor, clusters=3, extra="none"))
 
@@ -137,7 +137,7 @@ def test_uploads_are_reproduced_beside_their_files(
     assert got == pytest.approx(wanted, rel=1e-12, nan_ok=True)
 
 
-@pytest.mark.parametrize("predictor", ["grabcut", "kmeans", "watershed", "degrade", "paint"])
+@pytest.mark.parametrize("predictor", ["grabcut", "kmeans", "watershed", "degrade", "paint", "person"])
 def test_painted_truths_are_reproduced_beside_their_photograph(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, predictor: str
 ) -> None:

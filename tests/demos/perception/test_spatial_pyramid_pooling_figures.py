@@ -152,3 +152,11 @@ def test_every_view_is_drawn_for_arrays_without_a_photo(view: str, language: str
     assert drawn.modes == {"view": view, "source": "array", "sized": "no"}
     assert drawn.scene.panes
     assert not any(isinstance(found, Picture) for p in drawn.scene.panes for found in p.layers)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("view", ["pyramid", "box", "block", "averages", "atrous"])
+def test_every_view_is_drawn_for_the_networks_maps(view: str, language: str) -> None:
+    drawn = show(run(Controls(features="stride8", view=view)), DEMO.text(language))
+    assert drawn.modes == {"view": view, "source": "coffee", "sized": "no"}
+    assert drawn.scene.panes

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from core.perception.graph_network import run_graph
 from demos.kit.upload_errors import UploadError
 from demos.perception import spp_inputs
+from demos.perception.person_network import ENCODER_MAPS, network
 from demos.perception.spatial_pyramid_pooling import Controls
 from demos.perception.spp_inputs import box_of, canvas_of, inputs_of, levels_of, pixels_of
 
@@ -122,3 +125,36 @@ def test_boxes_count_their_last_pixel() -> None:
     assert box_of("", (100, 200)) == (60, 30, 139, 69)
     with pytest.raises(UploadError):
         box_of("1,2,3", (100, 100))
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "cells"), [("stride4", 16, 64), ("stride8", 24, 32), ("stride16", 32, 16)]
+)
+def test_a_networks_maps_can_be_pooled(name: str, channels: int, cells: int) -> None:
+    """What the person network makes of the picture, squeezed to the square that it sees."""
+    inputs = inputs_of(Controls(source="rocket", features=name, width=100, height=50, stride=4, padding="half"))
+    assert inputs.photo is not None
+    assert inputs.photo.shape == (256, 256, 3)
+    assert inputs.features.shape == (1, channels, cells, cells)
+    assert inputs.stride == 256 // cells
+    assert inputs.names == ()
+    asked = network("person_segmentation")
+    x = torch.from_numpy(inputs.photo.copy()).permute(2, 0, 1)[None].float() / 255
+    expected = run_graph(asked, x.double()).maps[ENCODER_MAPS[name]]
+    assert torch.equal(inputs.features, expected.float())
+    assert not inputs.features.is_inference()
+    left, top, right, bottom = pixels_of(inputs, (0, 0, cells, cells))
+    assert left == top
+    assert abs((left + right) / 2 - 128) <= inputs.stride
+    assert bottom - top == 256
+
+
+def test_a_small_picture_is_enlarged_for_the_network(tmp_path: Path) -> None:
+    path = tmp_path / "small.png"
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(path)
+    inputs = inputs_of(Controls(source="photo", photo=(str(path),), features="stride16", levels="4, 2"))
+    assert inputs.photo is not None
+    assert (inputs.photo == 90).all()
+    with pytest.raises(UploadError) as caught:
+        inputs_of(Controls(source="photo", features="stride16"))
+    assert caught.value.code == "no_photo"

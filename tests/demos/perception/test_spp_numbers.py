@@ -76,6 +76,15 @@ def test_map_sizes_name_their_padding() -> None:
         assert width.convention == f"padding_{padding}"
 
 
+def test_the_networks_maps_have_its_own_strides() -> None:
+    for name, cells in (("stride4", 64), ("stride8", 32), ("stride16", 16)):
+        found = {n.key: n for n in numbers_of(run(Controls(features=name)))[0]}
+        for key in ("map_width", "map_height"):
+            assert found[key].value == cells
+            assert found[key].filled == f"ceil(256 / {256 // cells})"
+            assert found[key].convention == "features_network"
+
+
 def test_an_empty_bin_has_no_number() -> None:
     result = run(Controls(source="coffee", levels="4", rule="caffe", width=100, height=100, padding="none"))
     assert result.inputs.size == (5, 5)

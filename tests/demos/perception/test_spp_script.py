@@ -23,6 +23,10 @@ from tests.demos.test_contract import ROOT, agrees, printed_by, whole_view
         Controls(view="box", source="rocket"),
         Controls(view="block", kernel=3, branches="darknet"),
         Controls(view="atrous", source="tiles"),
+        Controls(features="stride16", levels="6, 3", rule="caffe", start="zero"),
+        Controls(features="stride8", view="box", source="rocket"),
+        Controls(features="stride4", view="box", box="3,3,200,100"),
+        Controls(features="stride16", view="block"),
     ],
 )
 def test_scripts_print_the_same_numbers(controls: Controls, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +41,7 @@ def test_uploads_are_named_and_read_from_beside_the_script(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     for controls in (
         Controls(source="photo", photo=(str(photo),)),
+        Controls(source="photo", photo=(str(photo),), features="stride8", view="averages"),
         Controls(source="array", feature_file=(str(features),)),
         Controls(source="array", feature_file=(str(features),), view="box"),
     ):
