@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from demos.generative.diffusion_hub import HubSamples, run_hub
 from demos.generative.diffusion_inputs import IMAGES, PHOTO_PIXELS, process_of
 from demos.generative.diffusion_numbers import scale_numbers
 from demos.kit.numbers import Number
@@ -91,8 +92,13 @@ def pictures_of(c: Controls) -> tuple[np.ndarray, int, tuple[Note, ...]]:
     return np.stack(found), len(found) - 1, mine.notes
 
 
-def run_images(c: Controls) -> ImageResult:
+def run_images(c: Controls) -> ImageResult | HubSamples:
     """Raises: UploadError, as `run`."""
+    return run_hub(c) if c.album == "hub" else run_album(c)
+
+
+def run_album(c: Controls) -> ImageResult:
+    """What needs nothing but what is bundled. Raises: UploadError, as `run`."""
     import torch
 
     from core.generative.empirical import decision_curve, empirical_denoiser, empirical_sampler, noising_filmstrip
@@ -281,6 +287,8 @@ _LOSS = {
 
 def script_of_images(c: Controls) -> str:
     """Python that prints what stays the same over the steps."""
+    if c.album == "hub":
+        return ""
     if c.album == "digits":
         return _DIGIT_SCRIPT.format(levels=LEVELS, digits=DIGITS, seed=c.seed, sample=c.sample - 1)
     mine = ", picture=('photo.png',)" if c.picture else ""

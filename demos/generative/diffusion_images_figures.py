@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from demos.contract import View as DemoView
+from demos.generative.diffusion_hub import HubSamples
 from demos.generative.diffusion_images import DIGITS, SAMPLES, SIDE, loss_numbers
 from demos.kit.numbers import format_value
 from demos.kit.scene import Axes, Pane, Paths, Picture, Scene, Table
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 FRAMES = 9  # of the filmstrip
 
 
-def show_images(result: ImageResult, text: Text) -> DemoView:
+def show_images(result: ImageResult | HubSamples, text: Text) -> DemoView:
     c = result.controls
-    scene = _noising(result, text) if result.strip else _memory(result, text) if result.curve else _digits(result, text)
     modes = {"lens": c.lens, "album": c.album, "source": "none", "error": "hidden"}
+    if isinstance(result, HubSamples):
+        return DemoView(_published(result, text), modes)
+    scene = _noising(result, text) if result.strip else _memory(result, text) if result.curve else _digits(result, text)
     return DemoView(scene, modes)
 
 
@@ -84,6 +87,24 @@ def _curve(
     top = max(float(np.nanmax(y)) for _, y, _, _ in lines) * 1.08
     axes = Axes((0.0, float(steps - 1)), (0.0, top), text("axes", "step"), text("axes", "entropy"), at)
     return Pane(key, title, layers, axes=axes, **more)
+
+
+# -- a network from the hub samples --------------------------------------------------------------------------------------
+
+
+def _published(result: HubSamples, text: Text) -> Scene:
+    side = round((result.states[0].shape[1] / 3) ** 0.5)
+    sheets: list[bytes] = []
+    for x in result.states:
+        rgb = x.view(-1, 3, side, side).permute(0, 2, 3, 1).double().numpy()
+        sheets.append(small_jpeg(tiles(np.clip((rgb + 1) * 127.5, 0, 255).round().astype(np.uint8), len(rgb))))
+    size = (side, len(result.states[0]) * (side + 1) - 1)
+    pane = _pane(
+        "published", text("panes", "published"), tuple(sheets), size, pixel=4.0, note=text("images", "published")
+    )
+    captions = tuple(text("images", "hub", t=format_value(t)) for t in result.times)
+    names = tuple(f"t = {t:.3f}" for t in result.times)
+    return Scene((pane,), len(captions), captions, names, len(captions) - 1, lead="wide")
 
 
 # -- a picture into noise ------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def show_line(result: LineResult, text: Text) -> DemoView:
     sheet = density_layer(result.sheet.numpy().T[::-1][None], text)
     column = (np.arange(steps) + 0.5) / steps * WIDTH
     panes: list[Pane] = []
-    for name in ("reverse", "flow"):
+    for name in ("forward", "reverse", "flow"):
         lane = getattr(result.lanes, name)[:, :SHOWN, 0].numpy() * np.array(result.scales)[:, None]
         y = (1 - lane / REACH) * HEIGHT / 2
         xy = np.stack([np.broadcast_to(column[:, None], y.shape), y], -1)

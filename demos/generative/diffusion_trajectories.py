@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from demos.contract import Demo, View
+from demos.generative.diffusion_hub import HubSamples
 from demos.generative.diffusion_images import ImageResult, run_images
 from demos.generative.diffusion_images_figures import show_images
 from demos.generative.diffusion_inputs import REACH, SHAPES, Source, direction_of, process_of, score_of, source_of
@@ -52,7 +53,7 @@ class Controls:
     paths: int = number(16, 1, 60)
     error_kind: str = choice("none", ("none", "scaled", "shifted", "rippled", "late"))
     error_size: float = number(0.3, 0.0, 1.0, 0.05)
-    album: str = choice("noising", ("noising", "memoriser", "digits"))
+    album: str = choice("noising", ("noising", "memoriser", "digits", "hub"))
     picture: tuple[str, ...] = files(suffixes=(".png", ".jpg", ".jpeg", ".webp"))
     crop: int = number(6, 1, 24)
     eta: float = number(0.0, 0.0, 1.0, 0.1)
@@ -155,11 +156,12 @@ def noise_point(c: Controls, process: Process) -> list[float]:
 def show(result: Any, text: Text) -> View:
     """The opened lens; which controls belong to it does not depend on what was computed."""
     c, view = result.controls, _shown(result, text)
-    free = c.lens == "images" and c.album != "noising"  # these two run EDM's own levels
+    free = c.lens == "images" and c.album != "noising"  # these run levels of their own
     modes = {
         **view.modes,
         "process": "no" if free else "yes",
-        "sample": "yes" if c.lens == "likelihood" or free else "no",
+        "sample": "yes" if c.lens == "likelihood" or (free and c.album != "hub") else "no",
+        "eta": "yes" if c.lens == "samplers" or (c.lens == "images" and c.album == "hub") else "no",
     }
     return replace(view, modes=modes)
 
@@ -171,7 +173,7 @@ def _shown(result: Any, text: Text) -> View:
         return show_likelihood(result, text)
     if isinstance(result, LineResult):
         return show_line(result, text)
-    if isinstance(result, ImageResult):
+    if isinstance(result, (ImageResult, HubSamples)):
         return show_images(result, text)
     return show_lanes(result, text)
 
@@ -196,7 +198,7 @@ def build(panel: Panel) -> None:
             panel.control("process")
         with panel.when("lens", "lanes", "point", "line"):
             panel.control("stochasticity")
-        with panel.when("lens", "samplers"):
+        with panel.when("eta", "yes"):
             panel.control("eta")
         with panel.when("sample", "yes"):
             panel.control("sample")
