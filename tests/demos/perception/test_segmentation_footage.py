@@ -146,7 +146,7 @@ def test_a_clip_says_how_far_it_is_and_can_be_stopped(folder: Path, monkeypatch:
         with pytest.raises(Stopped):
             pairs_of(person(folder, "clip.mp4", "masks.npy"))
     assert said == [("segmenting", 5)]
-    assert all(Text(language)("kit", "progress", "segmenting") for language in LANGUAGES)
+    assert all(Text(language)("stage", "progress", "segmenting") for language in LANGUAGES)
     assert len(pairs_of(person(folder, "clip.mp4", "masks.npy")).predictions) == 5  # half an answer was not kept
 
 
