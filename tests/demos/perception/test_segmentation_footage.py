@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demos.kit.text import LANGUAGES
+from demos.kit.jobs import Stopped
+from demos.kit.text import LANGUAGES, Text
 from demos.kit.upload_errors import UploadError
 from demos.kit.uploads import Picture
 from demos.kit.video import Clip, write_video
@@ -128,6 +130,24 @@ def test_a_clip_is_segmented_once(folder: Path, monkeypatch: pytest.MonkeyPatch)
     pairs_of(person(folder, "clip.mp4", "masks.npy", background="excluded"))
     assert segmentation_footage._clip_answers.cache_info().misses == before
     assert network("person_segmentation", double=False) is network("person_segmentation", double=False)
+
+
+def test_a_clip_says_how_far_it_is_and_can_be_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    segmentation_footage._clip_answers.cache_clear()
+    said: list[tuple[str, int]] = []
+
+    def stopped(items: np.ndarray, what: str, *, total: int) -> Iterator[np.ndarray]:
+        said.append((what, total))
+        yield from items[:2]
+        raise Stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segmentation_footage, "counted", stopped)
+        with pytest.raises(Stopped):
+            pairs_of(person(folder, "clip.mp4", "masks.npy"))
+    assert said == [("segmenting", 5)]
+    assert all(Text(language)("stage", "progress", "segmenting") for language in LANGUAGES)
+    assert len(pairs_of(person(folder, "clip.mp4", "masks.npy")).predictions) == 5  # half an answer was not kept
 
 
 def test_what_does_not_fit_is_said(folder: Path, tmp_path: Path) -> None:
