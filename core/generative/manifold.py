@@ -73,6 +73,11 @@ class FilledDirections:
         sigmas = torch.tensor(self.sigmas, dtype=self.value.dtype, device=self.value.device)
         return self.value.sqrt() / sigmas
 
+    @property
+    def least(self) -> float:
+        """The smallest value over the levels: where the manifold is seen best."""
+        return float(self.value.min())
+
 
 def curve_queries(curve: Curve, distances: Sequence[float]) -> Tensor:
     """(Q, 2) places beside the curve's first point, straight off the curve by the given distances.

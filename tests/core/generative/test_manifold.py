@@ -25,6 +25,11 @@ def test_filled_directions_are_a_mean_over_draws(receipt):
         receipt(filled_directions, "rms_score", found.rms_score[k], rms, reference=by_hand, tolerance=1e-6)
 
 
+def test_the_least_is_the_smallest(receipt):
+    found = filled_directions(curve_points("circle", 30), [5.0, 0.3, 0.01], draws=40, seed=0)
+    receipt(filled_directions, "least", found.least, min(found.value.tolist()), reference="minimum by hand")
+
+
 def test_one_point_is_filled_in_every_direction():
     """s = −z/σ: the mean of |z|², exactly."""
     data = torch.zeros(1, 3, dtype=torch.float64)
