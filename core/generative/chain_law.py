@@ -24,7 +24,7 @@ FINENESS = (
     2.5  # grid points per standard deviation of a step's noise: the trapezium rule errs by exp(−2π²·2.5²/2) ≈ 1e-27
 )
 REACH = 9.0  # standard deviations that the grid reaches beyond the outermost mode
-MOST_NODES = 900  # of a grid
+MOST_NODES = 500  # of a grid
 PIECE_NODES = 160  # Gauss–Legendre nodes of each smooth piece of the start
 
 
@@ -52,7 +52,7 @@ class ChainStep:
     """The law after one step."""
 
     index: int  # 0 for the start
-    shares: Tensor  # (K,) probability that each component is the likeliest for a particle
+    shares: Tensor  # (cells,) probability that a particle is between two neighbouring edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +212,14 @@ def chain_law(
     line = mixture.project(direction)
     edges, owners = chain_edges(line)
     steps = _chain(line, start_on_line(start, direction, edges), sigmas, step_size, steps_each, convention, toy)
-    shares = [_by_component(step, owners, line.components) for step in steps(edges)]
+    cells = torch.stack([step.shares for step in steps(edges)])
     if final_denoise and sigmas:
         low = [_before(line, sigmas[-1], edge, toy) for edge in edges]
         *_, last = steps(tuple(low))
-        shares.append(_by_component(last, owners, line.components))
-    return ChainLaw(torch.stack(shares), edges, owners)
+        cells = torch.cat([cells, last.shares[None]])
+    shares = cells.new_zeros(len(cells), line.components)
+    shares[:, list(owners)] = cells
+    return ChainLaw(shares, edges, owners)
 
 
 def law_bias(law: ChainLaw, weights: Tensor) -> Tensor:
@@ -240,13 +242,6 @@ def law_bias(law: ChainLaw, weights: Tensor) -> Tensor:
     if weights.shape != law.shares.shape[1:]:
         raise ValueError(f"there must be one weight per component, {law.shares.shape[1]}, got {tuple(weights.shape)}")
     return law.shares - weights
-
-
-def _by_component(step: ChainStep, owners: tuple[int, ...], count: int) -> Tensor:
-    shares = step.shares.new_zeros(count)
-    for share, owner in zip(step.shares, owners, strict=True):
-        shares[owner] += share
-    return shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ def ladder_chart(result: WalkResult, text: Text) -> Pane:
         at.astype(np.float32),
     )
     stairs = _curve("ladder", x, np.repeat(logs, 2), text("curves", "ladder"), WALKS["annealed"], width=2.5)
-    return Pane("ladder", text("panes", "ladder"), (stairs,), axes=axes, place="below")
+    return Pane("ladder", text("panes", "ladder"), (stairs,), axes=axes)
 
 
 def shares_table(result: WalkResult, text: Text) -> Pane:
@@ -268,7 +268,7 @@ def shares_table(result: WalkResult, text: Text) -> Pane:
     )
     columns = tuple(text("table", key) for key in ("group", "weight", "plain", "plain_law", "annealed", "annealed_law"))
     table = Table("ends", text("table", "title"), columns, rows)
-    return Pane("ends", text("table", "title"), (table,), row="evidence", note=text("table", "note"))
+    return Pane("ends", text("table", "title"), (table,), note=text("table", "note"))
 
 
 def group_items(result: WalkResult) -> tuple[str, ...]:

@@ -75,11 +75,12 @@ def _walks(c: Controls, imports: set[str]) -> list[str]:
     learned = c.score == "learned"
     total = c.levels * c.steps_each
     score = "network" if learned else f"smoothed_score(mixture, toy={c.level_score == 'toy'})"
-    plain = "lambda x: network(x, sigmas[-1])" if learned else "mixture.score"
+    plain = "lambda x: network(x, sigmas[-1])" if learned else "lambda x: exact(x, 0.0)"
     body = [
         f"start = {start!r}",
         f"x = start_points(start, {c.particles}, seed={c.seed})",
         f"options = dict(step_size={step_of(c)}, convention={c.convention!r})",
+        "exact = smoothed_score(mixture)",
         f"plain = langevin({plain}, x, steps={total}, seed={c.seed}, **options)",
         f"annealed = annealed_langevin({score}, x, sigmas, steps_each={c.steps_each}, seed={c.seed},",
         f"                             final_denoise={c.final_denoise}, **options)",

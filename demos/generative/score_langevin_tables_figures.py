@@ -210,7 +210,7 @@ def length_chart(result: ManifoldResult, text: Text) -> Pane:
         text("axes", "log_length"),
         x.astype(np.float32),
     )
-    return Pane("lengths", text("panes", "lengths"), tuple(layers), axes=axes, place="wide", row="manifold")
+    return Pane("lengths", text("panes", "lengths"), tuple(layers), axes=axes)
 
 
 # -- predict first ----------------------------------------------------------------------------------------------------

@@ -117,21 +117,16 @@ def _stack(tensors: list[Tensor]) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _plain(c: Controls) -> Walk:
-    from core.generative.langevin import langevin
+    from core.generative.langevin import langevin, smoothed_score
     from core.generative.plane import component_groups
     from core.generative.walks import kept_states, record_walk, start_points
 
     mixture = data_of(c).mixture
-    score: Any = mixture.score
-    if c.score == "learned":
-        network, last = score_of(c, mixture), sigmas_of(c)[-1]
-
-        def score(x: Tensor) -> Tensor:
-            return network(x, last)
-
+    score: Any = smoothed_score(mixture) if c.score == "exact" else score_of(c, mixture)
+    sigma = 0.0 if c.score == "exact" else sigmas_of(c)[-1]
     total = c.levels * c.steps_each
     steps = langevin(
-        score,
+        lambda x: score(x, sigma),
         start_points(start_of(c), c.particles, seed=c.seed),
         step_size=step_of(c),
         steps=total,

@@ -61,7 +61,8 @@ def test_curves_are_where_they_are_said_to_be():
         upper = -(-n // 2)
         apart = torch.cat([moons[:upper] - centres[0], moons[upper:] - centres[1]])
         assert torch.allclose(apart.square().sum(-1).sqrt(), torch.full((n,), 1.6).double())
-        assert float(moons[:upper, 1].min()) >= -0.4 - 1e-7
+        assert float(moons[:upper, 1].min()) >= -0.4 - 1e-7  # the upper one opens downwards, the lower one upwards
+        assert float(moons[upper:, 1].max()) <= 0.4 + 1e-7
     assert curve_points("segment", 5)[:, 0].tolist() == [-2, -1, 0, 1, 2]
 
 
