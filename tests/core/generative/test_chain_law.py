@@ -137,6 +137,14 @@ def test_edges_are_where_the_likeliest_component_changes(w, m, v):
     assert got == expected
 
 
+def test_who_is_never_the_likeliest_has_no_cell():
+    line = gaussian_mixture([1.0, 1e-6, 1.0, 0.5], [[-1.0], [0.0], [1.0], [4.0]], 1.0)
+    edges, owners = chain_edges(line)
+    assert owners == (0, 2, 3)
+    assert edges[0] == pytest.approx(0)
+    assert edges[1] == pytest.approx(2.5 + math.log(2) / 3)
+
+
 @quick
 @given(angle=st.floats(0, 6.3), reach=st.floats(0.1, 50), cut=st.floats(-1, 1))
 def test_a_start_seen_from_the_side_keeps_its_moments(angle, reach, cut):
