@@ -603,7 +603,6 @@ SABOTAGES = (
     ),
     Sabotage(CHAINS, "return law.shares - weights", "return weights - law.shares", "bias with the wrong sign"),
     Sabotage(CHAINS, "float(off.abs().max()) <= 1e-12 * float(length)", "float(length) > 0", "any means lie on a line"),
-    Sabotage(CHAINS, "mixture.axes is not None or not bool(", "not bool(", "tilted components are round"),
     Sabotage(WALKS, "- 1) * start.reach", "- 1) * start.reach / 2", "half the square"),
     Sabotage(
         WALKS,

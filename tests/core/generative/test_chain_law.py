@@ -137,6 +137,13 @@ def test_edges_are_where_the_likeliest_component_changes(w, m, v):
     assert got == expected
 
 
+def test_shares_belong_to_components_not_to_places():
+    three = gaussian_mixture([0.3, 0.3, 0.4], [[-3.0, 0.0], [3.0, 0.0], [0.0, 0.0]], 0.2)
+    for k, x in enumerate((-3.0, 3.0, 0.0)):
+        law = chain_law(three, CrowdStart(x, 0.0, 0.1), [], step_size=0.05, steps_each=2)
+        assert law.shares[:, k].tolist() == pytest.approx([1.0, 1.0, 1.0])
+
+
 def test_who_is_never_the_likeliest_has_no_cell():
     line = gaussian_mixture([1.0, 1e-6, 1.0, 0.5], [[-1.0], [0.0], [1.0], [4.0]], 1.0)
     edges, owners = chain_edges(line)
