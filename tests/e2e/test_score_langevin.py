@@ -54,7 +54,7 @@ def place(page: Page, key: str, x: float, y: float) -> tuple[float, float]:
 def opened(page: Page, preset: str) -> None:
     """The preset, at the step it opens with."""
     open_preset(page, SLUG, preset)
-    expect(stage_of(page, SLUG)).not_to_have_attribute("aria-busy", "true", timeout=3 * WAIT)  # a network is trained first
+    expect(stage_of(page, SLUG)).not_to_have_attribute("aria-busy", "true", timeout=3 * WAIT)
     stage_of(page, SLUG).evaluate("s => s.gb.show(s.gb.data.scene.step)")
     expect_numbers(page, DEMO, DEMO.presets[preset])
 
