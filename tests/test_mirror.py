@@ -37,6 +37,8 @@ TESTED_AS = {
     "demos/generative/diffusion_likelihood_figures.py": "tests/demos/generative/test_diffusion_likelihood.py",
     "demos/generative/diffusion_plane_figures.py": "tests/demos/generative/test_diffusion_trajectories_figures.py",
     "demos/generative/diffusion_tables_figures.py": "tests/demos/generative/test_diffusion_trajectories_figures.py",
+    "demos/generative/score_langevin_net_figures.py": "tests/demos/generative/test_score_langevin_net.py",
+    "demos/generative/score_langevin_tables_figures.py": "tests/demos/generative/test_score_langevin_figures.py",
     "demos/kit/upload_errors.py": "tests/demos/kit/test_uploads.py",
     "demos/kit/mask_files.py": "tests/demos/kit/test_masks.py",
     "demos/kit/palettes.py": "tests/demos/kit/test_masks.py",

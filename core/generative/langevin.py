@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +21,7 @@ from core.generative.mixtures import GaussianMixture
 from core.generative.noise import particle_normals
 
 StepConvention = Literal["paper", "repository"]
+FEW = 4096  # numbers: below this, Python costs more than arithmetic
 NoisyScore: TypeAlias = Callable[[Tensor, float], Tensor]  # (N, …) points, σ -> (N, …) score of the data with noise σ
 
 
@@ -102,7 +104,7 @@ def _langevin(
 ) -> Iterator[LangevinStep]:
     yield LangevinStep(0, 0, 0.0, x.clone(), 0.0, 0.0)
     for i in range(steps):
-        z = particle_normals(seed, (i, 7), x.shape, dtype=x.dtype, device=x.device)
+        z = _noise(seed, i, x)
         x = x + drift * score(x) + noise * z
         yield LangevinStep(i + 1, 0, 0.0, x, drift, noise)
 
@@ -172,7 +174,7 @@ def _annealed_langevin(
     for level, sigma in enumerate(sigmas):
         drift, noise = step_factors(step_size * (sigma / sigmas[-1]) ** 2, convention)
         for _ in range(steps_each):
-            z = particle_normals(seed, (index, 7), x.shape, dtype=x.dtype, device=x.device)
+            z = _noise(seed, index, x)
             x = x + drift * score(x, sigma) + noise * z
             index += 1
             yield LangevinStep(index, level, sigma, x, drift, noise)
@@ -192,7 +194,7 @@ def smoothed_score(mixture: GaussianMixture, *, toy: bool = False) -> NoisyScore
         toy: the toy script's variances.
 
     Source: arXiv:1907.05600 §3.2.2; ncsn runners/toy_runner.py.
-    Differs: nothing.
+    Differs: for few points and round components what depends on σ alone is computed once, as thousands of steps call this.
 
     >>> from core.generative.mixtures import gaussian_mixture
     >>> one, x = gaussian_mixture([1.0], [[0.0]], 1.0), torch.ones(1, 1, dtype=torch.float64)
@@ -203,8 +205,21 @@ def smoothed_score(mixture: GaussianMixture, *, toy: bool = False) -> NoisyScore
     if toy:
         used = GaussianMixture(mixture.weights, mixture.means, torch.zeros_like(mixture.variances), mixture.axes)
 
+    known: dict[
+        float, tuple[Tensor, Tensor]
+    ] = {}  # by σ: half the inverse variances and the constants of log r_k, (K, 1)
+    columns = used.means.mT[:, :, None]  # (d, K, 1)
+
     def score(x: Tensor, sigma: float) -> Tensor:
-        return used.score(x, sigma=sigma)
+        if used.axes is not None or x.ndim != 2 or x.shape[1] != used.dim or x.numel() * used.components > FEW:
+            return used.score(x, sigma=sigma)
+        if sigma not in known:
+            v = used.variances[:, :1] + sigma**2
+            known[sigma] = 0.5 / v, used.weights.log()[:, None] - 0.5 * used.dim * v.log()
+        half, constant = known[sigma]
+        apart = columns - x.mT[:, None, :]  # (d, K, N)
+        joint = torch.addcmul(constant, half, apart.square().sum(0), value=-1)
+        return (apart * (torch.softmax(joint, 0) * (2 * half))).sum(1).mT
 
     return score
 
@@ -343,6 +358,18 @@ def level_advice(
     variance = shrink ** (2 * steps_each) * (gamma**2 - fixed) + fixed
     distance = float(torch.cdist(points.double(), points.double()).max())
     return LevelAdvice(gamma, distance, overlap(gamma), levels_at(high) if high < 1e6 else 2, variance)
+
+
+def _noise(seed: int, index: int, x: Tensor) -> Tensor:
+    """A step's noise; that of few particles is kept, for plain and annealed walks use the same."""
+    if x.numel() > FEW or x.dtype != torch.float64 or x.device.type != "cpu":
+        return particle_normals(seed, (index, 7), x.shape, dtype=x.dtype, device=x.device)
+    return _kept_noise(seed, index, tuple(x.shape))
+
+
+@lru_cache(maxsize=4096)
+def _kept_noise(seed: int, index: int, shape: tuple[int, ...]) -> Tensor:
+    return particle_normals(seed, (index, 7), shape)
 
 
 def _check(x: Tensor, steps: int) -> None:

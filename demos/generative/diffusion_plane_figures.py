@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from demos.generative.diffusion_inputs import REACH
-from demos.kit.scene import Labels, View
+from demos.generative.diffusion_inputs import REACH, SPREADS, WEIGHTS, Mode
+from demos.kit.scene import BoxSet, Labels, Tools, View
 from demos.kit.text import Text
 from demos.kit.theme import CATEGORIES, rgb
 
@@ -57,3 +57,31 @@ def legend_layer(mixture: GaussianMixture, groups: Any, text: Text) -> Labels:
     legend = tuple((name, GROUPS[g], 0) for g, name in enumerate(group_names(mixture, groups, text)))
     view = View("groups", "", np.zeros((1, 4), np.uint8), legend=legend)
     return Labels("groups", text("plane", "dots"), np.zeros((1, 1), np.uint8), (view,), opacity=1.0)
+
+
+def mode_tools(modes: Sequence[Mode], edits: str, pane: str, text: Text) -> Tools:
+    """Modes as boxes on a pane: middle, spread and, as class, weight."""
+    corners = [
+        [
+            m.x - SPREADS * m.std_x,
+            -m.y - SPREADS * m.std_y,
+            m.x + SPREADS * m.std_x,
+            -m.y + SPREADS * m.std_y,
+        ]
+        for m in modes
+    ]
+    xyxy = ((np.array(corners) / REACH + 1) * (SIDE / 2)).clip(0, SIDE).astype(np.float32)
+    return Tools(
+        pane,
+        classes=tuple(text("editor", "weight", k=str(w)) for w in WEIGHTS),
+        boxes=(
+            BoxSet(
+                "m",
+                text("editor", "mode"),
+                tuple(m.id for m in modes),
+                tuple(WEIGHTS.index(m.weight) for m in modes),
+                xyxy,
+            ),
+        ),
+        edits=edits,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from demos.generative.diffusion_images import script_of_images
 from demos.generative.diffusion_likelihood import script_lines as likelihood_lines
@@ -27,7 +27,7 @@ def script_of(c: Controls) -> str:
         "from core.generative.lanes import marginal_agreement, path_bundle, three_lanes",
         f"from core.generative.sde import {process}",
     }
-    body = _mixture(c, imports)
+    body = mixture_lines(c, imports)
     body.append(f"direction = {direction_of(c)!r}")
     if c.lens == "line":
         body += line_lines()
@@ -42,7 +42,7 @@ def script_of(c: Controls) -> str:
         body += lines(c, imports)
         if c.lens == "likelihood" and c.process == "ve":
             body.append('numbers["alpha"] = process.alpha(1.0)')
-        return _script(imports, body)
+        return script(imports, body)
     body += [
         f"options = dict(steps={c.steps}, seed={c.seed}, stochasticity={c.stochasticity}, score=score)",
         f"lanes = three_lanes(mixture, process, particles={c.particles}, **options)",
@@ -60,15 +60,15 @@ def script_of(c: Controls) -> str:
         body.append('numbers["same_end"] = lanes.same_end')
     if c.process == "ve":
         body.append('numbers["alpha"] = process.alpha(1.0)')
-    return _script(imports, body)
+    return script(imports, body)
 
 
-def _script(imports: set[str], body: list[str]) -> str:
+def script(imports: set[str], body: list[str]) -> str:
     head = ["import json", "", "import torch", "", *sorted(imports), "", "torch.set_num_threads(1)"]
     return "\n".join([*head, *body, "print(json.dumps(numbers))"]) + "\n"
 
 
-def _mixture(c: Controls, imports: set[str]) -> list[str]:
+def mixture_lines(c: Any, imports: set[str]) -> list[str]:
     """Lines that make the mixture."""
     from demos.generative.diffusion_inputs import COMPONENTS, PHOTO_PIXELS, modes_of
 

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from demos.contract import View as DemoView
-from demos.generative.diffusion_inputs import REACH, SPREADS, WEIGHTS
-from demos.generative.diffusion_plane_figures import GROUPS, SIDE, density_layer, group_names, legend_layer, pixels
+from demos.generative.diffusion_inputs import REACH
+from demos.generative.diffusion_plane_figures import (
+    GROUPS,
+    SIDE,
+    density_layer,
+    group_names,
+    legend_layer,
+    mode_tools,
+    pixels,
+)
 from demos.generative.diffusion_tables_figures import bundle_pane, gaps_pane, shares_pane
 from demos.kit.numbers import format_value
 from demos.kit.scene import (
     Axes,
-    BoxSet,
     Labels,
     Layer,
     Mark,
@@ -22,7 +29,6 @@ from demos.kit.scene import (
     Pick,
     Points,
     Scene,
-    Tools,
     View,
 )
 from demos.kit.text import Text
@@ -47,7 +53,11 @@ def show_lanes(result: Result, text: Text) -> DemoView:
         captions=captions_of(result, text),
         step_names=tuple(f"t = {float(t):.3f}" for t in result.lanes.times),
         step=_first_step(result),
-        tools=_tools(result, text) if result.source.modes and result.bundle is None else None,
+        tools=(
+            mode_tools(result.source.modes, c.modes, "forward", text)
+            if result.source.modes and result.bundle is None
+            else None
+        ),
         notes=tuple(error_sentence(n.code, n.fields, text.language) for n in result.source.notes),
         pointed=() if result.bundle is not None else ("particle",),
         picks=(Pick("point", c.point, text("noise_point")),) if result.bundle is not None else (),
@@ -218,35 +228,6 @@ def _point_panes(result: Result, text: Text) -> list[Pane]:
 
 
 # -- the editor, captions, marks ------------------------------------------------------------------------------------------
-
-
-def _tools(result: Result, text: Text) -> Tools:
-    """Modes as boxes on the forward lane: middle, spread and, as class, weight."""
-    modes = result.source.modes
-    corners = [
-        [
-            m.x - SPREADS * m.std_x,
-            -m.y - SPREADS * m.std_y,
-            m.x + SPREADS * m.std_x,
-            -m.y + SPREADS * m.std_y,
-        ]
-        for m in modes
-    ]
-    xyxy = ((np.array(corners) / REACH + 1) * (SIDE / 2)).clip(0, SIDE).astype(np.float32)
-    return Tools(
-        "forward",
-        classes=tuple(text("editor", "weight", k=str(w)) for w in WEIGHTS),
-        boxes=(
-            BoxSet(
-                "m",
-                text("editor", "mode"),
-                tuple(m.id for m in modes),
-                tuple(WEIGHTS.index(m.weight) for m in modes),
-                xyxy,
-            ),
-        ),
-        edits=result.controls.modes,
-    )
 
 
 def captions_of(result: Any, text: Text) -> tuple[str, ...]:

@@ -22,6 +22,10 @@ MATCHING = "core/generative/score_matching.py"
 NETWORK = "core/generative/score_network.py"
 EMPIRICAL = "core/generative/empirical.py"
 DIGITS = "core/generative/digit_scores.py"
+CHAINS = "core/generative/chain_law.py"
+WALKS = "core/generative/walks.py"
+OBJECTIVES = "core/generative/objective_race.py"
+MANIFOLD = "core/generative/manifold.py"
 
 SABOTAGES = (
     Sabotage(NOISE, "return (seed, *streams)", "return (seed, *streams, *shape[:1])", "noise knows the batch"),
@@ -536,4 +540,154 @@ SABOTAGES = (
         "isinstance(process, VP) and process.beta_max >= steps",
         "sub-VP's corrector steps backwards",
     ),
+    Sabotage(LANGEVIN, "known[sigma] = 0.5 / v", "known[sigma] = 1 / v", "few points: variances halved"),
+    Sabotage(LANGEVIN, "0.5 * used.dim * v.log()", "0.5 * v.log()", "few points: normaliser of one dimension"),
+    Sabotage(LANGEVIN, "if sigma not in known:", "if not known:", "few points: the first level's landscape for all"),
+    Sabotage(
+        LANGEVIN,
+        "return _kept_noise(seed, index, tuple",
+        "return _kept_noise(seed, 0, tuple",
+        "one noise for all steps",
+    ),
+    Sabotage(
+        CHAINS, "torch.clamp(u + v - x.abs(), max=2 * min(u, v))", "torch.ones_like(x)", "the square's side is even"
+    ),
+    Sabotage(CHAINS, "-abs(u - v), abs(u - v), u + v]", "u + v]", "kinks inside a piece"),
+    Sabotage(
+        CHAINS,
+        "((x - middle) / start.radius) ** 2)",
+        "(x - middle) ** 2 / start.radius)",
+        "crowd's variance is its radius",
+    ),
+    Sabotage(CHAINS, "+ v * (logs[last] - logs[k])", "+ v * (logs[k] - logs[last])", "edge on the heavier side"),
+    Sabotage(
+        CHAINS,
+        "if not edges or crossing > edges[-1]:",
+        "if True:",
+        "components that are never the likeliest own a cell",
+    ),
+    Sabotage(
+        CHAINS,
+        "shares[:, list(owners)] = cells",
+        "shares[:, : len(owners)] = cells",
+        "cells from left to right for components",
+    ),
+    Sabotage(CHAINS, "_masses(moved, noise, edges)))", "mass[: len(w)]))", "a level's first step from the new grid"),
+    Sabotage(
+        CHAINS,
+        "(kernel if k else _kernel(grid, moved, noise)) @ w",
+        "kernel[:, : len(w)] @ w",
+        "a level's first kernel from the new grid",
+    ),
+    Sabotage(
+        CHAINS,
+        "yield sigma, drift, noise, low, high\n            low, high = -reach, reach",
+        "yield sigma, drift, noise, -reach, reach",
+        "the start is cut to the level's reach",
+    ),
+    Sabotage(CHAINS, "(noise * math.sqrt(2 * math.pi))", "(noise * math.sqrt(math.pi))", "kernel does not sum to 1"),
+    Sabotage(
+        CHAINS,
+        "step_size * (sigma / sigmas[-1]) ** 2 if sigmas",
+        "step_size * (sigma / sigmas[-1]) if sigmas",
+        "law's steps ∝ σ",
+    ),
+    Sabotage(
+        CHAINS, "v = sigma**2 + (0.0 if toy and sigmas else data)", "v = sigma**2", "plain dynamics has no variance"
+    ),
+    Sabotage(
+        CHAINS,
+        "low = [_before(line, sigmas[-1], edge, toy) for edge in edges]",
+        "low = list(edges)",
+        "denoising moves no edge",
+    ),
+    Sabotage(CHAINS, "return law.shares - weights", "return weights - law.shares", "bias with the wrong sign"),
+    Sabotage(CHAINS, "float(off.abs().max()) <= 1e-12 * float(length)", "float(length) > 0", "any means lie on a line"),
+    Sabotage(WALKS, "- 1) * start.reach", "- 1) * start.reach / 2", "half the square"),
+    Sabotage(
+        WALKS,
+        "return centre + start.radius * particle",
+        "return centre + start.radius**2 * particle",
+        "crowd's variance",
+    ),
+    Sabotage(WALKS, "round(steps_each * (k + 1) / each)", "round(steps_each * k / each)", "levels without their end"),
+    Sabotage(
+        WALKS,
+        "if step.index in wanted or step.index > beyond",
+        "if step.index in wanted",
+        "the final denoising is dropped",
+    ),
+    Sabotage(
+        WALKS,
+        "homes = groups[mixture.responsibilities(safe).argmax(-1)]",
+        "homes = mixture.responsibilities(safe).argmax(-1)",
+        "components for groups",
+    ),
+    Sabotage(
+        WALKS, "(self.homes != self.homes[0])", "(self.homes[1:] != self.homes[:-1])", "moved since the last state"
+    ),
+    Sabotage(WALKS, "gone = ~torch.isfinite(x[-1]).all(-1) | (", "gone = (", "who is nowhere is not lost"),
+    Sabotage(WALKS, "torch.meshgrid(centres, -centres,", "torch.meshgrid(centres, centres,", "landscape upside down"),
+    Sabotage(
+        WALKS,
+        "heights - heights.amax(dim=(1, 2), keepdim=True)",
+        "heights - heights.amax()",
+        "one summit for all levels",
+    ),
+    Sabotage(
+        WALKS, "mixture.score(places, sigma=sigma) for sigma", "mixture.score(places) for sigma", "arrows without noise"
+    ),
+    Sabotage(
+        OBJECTIVES,
+        "mixture.score(noisy, sigma=sigma))",
+        "mixture.score(noisy))",
+        "explicit objective of the clean density",
+    ),
+    Sabotage(
+        OBJECTIVES,
+        "return x + sigma * particle_normals(seed, (0, 8)",
+        "return x + sigma * particle_normals(seed, (0, 9)",
+        "other noise than the denoising objective's",
+    ),
+    Sabotage(
+        OBJECTIVES,
+        "difference(denoising, explicit),",
+        "difference(explicit, denoising),",
+        "difference the wrong way round",
+    ),
+    Sabotage(
+        OBJECTIVES, "difference(implicit, explicit),", "difference(implicit, denoising),", "implicit against denoising"
+    ),
+    Sabotage(
+        OBJECTIVES,
+        "fisher_information(mixture.diffused(1.0, sigma))",
+        "fisher_information(mixture)",
+        "J of the clean density",
+    ),
+    Sabotage(OBJECTIVES, "0.5 * (mixture.dim / sigma**2 - fisher)", "0.5 * (1 / sigma**2 - fisher)", "one dimension"),
+    Sabotage(OBJECTIVES, "-0.5 * fisher, fisher)", "0.5 * fisher, fisher)", "sign of the implicit constant"),
+    Sabotage(OBJECTIVES, 'reduced = directions != "sphere"', "reduced = True", "unit slices with reduced variance"),
+    Sabotage(OBJECTIVES, "float(values.std()) / math.sqrt(n)", "float(values.std()) / n", "standard error over n"),
+    Sabotage(
+        OBJECTIVES,
+        "gaussian_mixture([1.0], noisy.mean[None], noisy.covariance[None])",
+        "gaussian_mixture([1.0], noisy.mean[None], mixture.covariance[None])",
+        "Gaussian without the noise",
+    ),
+    Sabotage(MANIFOLD, "values = sigma**2 * points.score", "values = sigma * points.score", "σ instead of σ²"),
+    Sabotage(MANIFOLD, "at + sigma * z, sigma=sigma", "at, sigma=sigma", "no noise on the draws"),
+    Sabotage(
+        MANIFOLD, "return self.value.sqrt() / sigmas", "return self.value / sigmas", "no root in the score's length"
+    ),
+    Sabotage(
+        MANIFOLD, "values.std() / math.sqrt(draws)", "values.std() / math.sqrt(len(data))", "error over the points"
+    ),
+    Sabotage(MANIFOLD, "return float(self.value.min())", "return float(self.value[-1])", "last for least"),
+    Sabotage(
+        MANIFOLD,
+        "[0.5 - lower.cos(), 0.25 - lower.sin()]",
+        "[0.5 + lower.cos(), 0.25 + lower.sin()]",
+        "both moons face the same way",
+    ),
+    Sabotage(MANIFOLD, '[0.0, 1.0] if curve == "segment" else [1.0, 0.0]', "[1.0, 0.0]", "queries along the segment"),
 )

@@ -116,6 +116,32 @@ def test_smoothed_scores(receipt):
     receipt(smoothed_score, "score", smoothed_score(TOY, toy=True)(x, 2.0), toy, reference="automatic differentiation")
 
 
+def test_few_points_and_many_have_one_score():
+    tilted = gaussian_mixture([0.8, 0.2], [[1.0, 0.0], [-1.0, 0.0]], torch.tensor([[[1.0, 0.5], [0.5, 1.0]]] * 2))
+    unequal = gaussian_mixture([0.5, 0.3, 0.2], [[2.0, 1.0], [-5.0, -5.0], [0.0, 3.0]], [0.2, 1.0, 3.0])
+    x = oracle.points(2, 3000, seed=4)
+    for mixture in (TOY, tilted, unequal):
+        score = smoothed_score(mixture)
+        for sigma in (0.0, 0.7, 20.0, 0.7):
+            assert torch.allclose(score(x[:40], sigma), score(x, sigma)[:40], rtol=1e-12, atol=1e-12)
+            assert torch.allclose(score(x, sigma), mixture.score(x, sigma=sigma), rtol=1e-12, atol=1e-12)
+    far = smoothed_score(TOY)(torch.tensor([[1e6, 1e6]]).double(), 1.0)
+    assert far.tolist() == TOY.score(torch.tensor([[1e6, 1e6]]).double(), sigma=1.0).tolist()
+    for shape in ((3,), (2, 3)):
+        with pytest.raises(ValueError, match="last axis"):
+            score(torch.zeros(shape).double(), 1.0)
+
+
+def test_the_noise_of_few_particles_is_that_of_many():
+    few, many = (
+        [s.x for s in langevin(lambda x: 0 * x, torch.zeros(n, 2).double(), step_size=1.0, steps=3, seed=9)]
+        for n in (5, 3000)
+    )
+    for i, (a, b) in enumerate(zip(few, many, strict=True)):
+        assert torch.equal(a, b[:5])
+        assert i == 0 or torch.allclose(b - many[i - 1], particle_normals(9, (i - 1, 7), (3000, 2)), atol=1e-12)
+
+
 def test_the_final_step_is_tweedies():
     start = torch.zeros(3, 2).double()
     steps = list(
