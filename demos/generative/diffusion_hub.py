@@ -84,7 +84,8 @@ def _network() -> Any:
 def _network_at(folder: str) -> Any:
     import diffusers  # pyright: ignore[reportMissingImports]
 
-    network = diffusers.UNet2DModel.from_pretrained(
+    library: Any = diffusers  # its names are found when they are asked for
+    network = library.UNet2DModel.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
     )
     return network.eval().requires_grad_(False)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from demos.kit.drawings import read_boxes
 from demos.kit.upload_errors import Note, UploadError
@@ -53,7 +53,20 @@ class Source:
     notes: tuple[Note, ...] = ()
 
 
-def source_of(c: Controls) -> Source:
+class SourceControls(Protocol):
+    """What says which distribution: the controls of every topic that starts from one."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def photo(self) -> tuple[str, ...]: ...
+    @property
+    def dark(self) -> bool: ...
+    @property
+    def modes(self) -> str: ...
+
+
+def source_of(c: SourceControls) -> Source:
     """The distribution that the controls name.
 
     Raises:

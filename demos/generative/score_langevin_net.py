@@ -64,10 +64,12 @@ def run_net(c: Controls) -> NetResult:
     sigmas = sigmas_of(c)
     exact = landscape(source.mixture, sigmas, reach=PLANE, cells=CELLS, arrows=ARROWS)
     groups = component_groups(source.mixture)
+    found: NetResult | None = None
     for state in training(c, source.mixture):
         found = NetResult(c, source, groups, tuple(sigmas), state, exact)
         if state.last.index < c.updates:
             publish(found)
+    assert found is not None
     return found
 
 

@@ -56,9 +56,8 @@ def run_objectives(c: Controls) -> ObjectivesResult:
             directions=c.directions,  # type: ignore[arg-type]
             slices=c.slices,
         )
-    return ObjectivesResult(
-        c, source, sigma, rows, objective_constants(mixture, sigma=sigma), sliced_scale(c.directions, 2)
-    )  # type: ignore[arg-type]
+    scale = sliced_scale(c.directions, 2)  # type: ignore[arg-type]
+    return ObjectivesResult(c, source, sigma, rows, objective_constants(mixture, sigma=sigma), scale)
 
 
 def constant_numbers(result: ObjectivesResult) -> tuple[Number, ...]:
