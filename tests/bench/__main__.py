@@ -15,6 +15,7 @@ MODULES = (
     "tests.bench.pooling",
     "tests.bench.detr",
     "tests.bench.attention",
+    "tests.bench.pose",
 )  # each has measure() -> Iterable[Row]
 
 
