@@ -3,11 +3,12 @@
 from demos.generative.diffusion_trajectories import DEMO as diffusion_trajectories
 from demos.perception.detr_matching import DEMO as detr_matching
 from demos.perception.segmentation_metrics import DEMO as segmentation_metrics
+from demos.perception.simcc import DEMO as simcc
 from demos.perception.spatial_pyramid_pooling import DEMO as spp
 from demos.systems.flash_attention import DEMO as flash_attention
 
 GROUPS = {
-    "perception": (segmentation_metrics, spp, detr_matching),
+    "perception": (segmentation_metrics, spp, detr_matching, simcc),
     "generative": (diffusion_trajectories,),
     "systems": (flash_attention,),
 }

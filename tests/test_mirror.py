@@ -27,6 +27,10 @@ TESTED_AS = {
     "demos/systems/flash_attention_tables_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
     "demos/systems/flash_attention_tray_figures.py": "tests/demos/systems/test_flash_attention_figures.py",
     "demos/perception/detr_matching_tables_figures.py": "tests/demos/perception/test_detr_matching_figures.py",
+    "demos/perception/simcc_curves_figures.py": "tests/demos/perception/test_simcc_figures.py",
+    "demos/perception/simcc_heads_figures.py": "tests/demos/perception/test_simcc_figures.py",
+    "demos/perception/simcc_residuals_figures.py": "tests/demos/perception/test_simcc_figures.py",
+    "demos/perception/simcc_guesses.py": "tests/demos/perception/test_simcc_numbers.py",
     "demos/generative/diffusion_images_figures.py": "tests/demos/generative/test_diffusion_images.py",
     "demos/generative/diffusion_line_figures.py": "tests/demos/generative/test_diffusion_line.py",
     "demos/generative/diffusion_samplers_figures.py": "tests/demos/generative/test_diffusion_samplers.py",
@@ -39,7 +43,7 @@ TESTED_AS = {
 }
 MOST_BYTES = 1_500_000
 OURS = (
-    *("stage/", "text/", "masks/", "recordings/", "models/tiny_detr."),
+    *("stage/", "text/", "masks/", "recordings/", "models/tiny_detr.", "models/tiny_pose."),
     *("receipts.json", "screenshot.png", "SOURCES.md"),
 )
 ROW = re.compile(r"^\| (\S+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)

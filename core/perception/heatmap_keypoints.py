@@ -263,8 +263,9 @@ def soft_argmax(heatmaps: Array, *, beta: float) -> SoftArgmax:
     weight /= weight.sum(axis=(1, 2), keepdims=True)
     along_x: Floats = weight.sum(axis=1)
     along_y: Floats = weight.sum(axis=2)
-    means = [np.einsum("kn,n->k", along, np.arange(n)) for along, n in ((along_x, columns), (along_y, rows))]
-    return SoftArgmax(np.stack(means, axis=1), along_x, along_y)
+    mean = np.empty((count, 2))
+    mean[:, 0], mean[:, 1] = along_x @ np.arange(columns), along_y @ np.arange(rows)
+    return SoftArgmax(mean, along_x, along_y)
 
 
 def as_maps(heatmaps: Array) -> Floats:

@@ -40,6 +40,11 @@ SIMCC = "core/perception/simcc.py"
 JOINTS = "core/perception/keypoint_metrics.py"
 QUANTA = "core/perception/quantization_error.py"
 RLE = "core/perception/residual_log_likelihood.py"
+READINGS = "core/perception/joint_readings.py"
+FIGURES = "core/perception/articulated_figures.py"
+POSE = "core/perception/tiny_pose.py"
+CROP = "core/perception/pose_crop.py"
+CLOUDS = "core/perception/residual_clouds.py"
 
 SABOTAGES = (
     Sabotage(PANOPTIC, "if c not in stuff_classes:", "if True:", "stuff falls into patches"),
@@ -1704,8 +1709,81 @@ SABOTAGES = (
     Sabotage(RLE, 'group["lr"] = rate', 'group["lr"] = -rate', "uphill"),
     Sabotage(
         RLE,
-        "centre, reach = logs[int(loss.argmin())], reach / 12",
-        "centre, reach = logs[int(loss.argmax())], reach / 12",
+        "centre, reach = logs[int(loss.argmin())], reach / 5",
+        "centre, reach = logs[int(loss.argmax())], reach / 5",
         "the worst spread",
     ),
+    Sabotage(
+        RLE,
+        "return flow.from_normal(points.to(weight)).std(dim=0)",
+        "return flow.to_normal(points.to(weight))[0].std(dim=0)",
+        "the spread of the other side",
+    ),
+    Sabotage(READINGS, "mine *= 1 - share", "mine *= 1", "the first place is believed as before"),
+    Sabotage(READINGS, "label[t] += noise * height[t]", "label[t] += noise", "noise of another size on SimCC's axes"),
+    Sabotage(
+        READINGS, "rng = np.random.default_rng([seed,", "rng = np.random.default_rng([0,", "the seed is forgotten"
+    ),
+    Sabotage(
+        READINGS,
+        "(1 - share) * points + share * other",
+        "share * points + (1 - share) * other",
+        "regression leans to the less believed place",
+    ),
+    Sabotage(
+        READINGS, "beta=codec.beta).keypoints * stride", "beta=codec.beta).keypoints", "soft-argmax answers in cells"
+    ),
+    Sabotage(READINGS, "stride / 2 if exact else stride", "stride / 2", "the shift halves rounded bins too"),
+    Sabotage(READINGS, "0.0 if exact else stride, None", "0.0, None", "DARK finds what was rounded"),
+    Sabotage(READINGS, "0.0 if free else 1 / codec.split_ratio", "1 / codec.split_ratio", "SimCC* has bins"),
+    Sabotage(READINGS, "expected_oks(width / 2,", "expected_oks(width,", "a whole bin for a half"),
+    Sabotage(
+        READINGS,
+        "return LabelMemory(joints * columns * rows",
+        "return LabelMemory(columns * rows",
+        "one joint's memory",
+    ),
+    Sabotage(
+        READINGS,
+        "np.minimum(points, np.array(codec.input_size) - 1 / codec.split_ratio)",
+        "points",
+        "the last bin's truths are lost",
+    ),
+    Sabotage(READINGS, "* (2 / np.pi)", "* (1 / np.pi)", "the way reaches half as far"),
+    Sabotage(CROP, "+ 0.5 - np.array(self.corner)", "- np.array(self.corner)", "half a pixel is forgotten"),
+    Sabotage(
+        CROP,
+        "max(width / wide, height / tall)",
+        "min(width / wide, height / tall)",
+        "the cut reaches beyond the picture",
+    ),
+    Sabotage(CROP, "(0.5 / scale + corner[0]) * own_x - 0.5", "corner[0] * own_x", "the cut is half a pixel off"),
+    Sabotage(
+        CROP,
+        "interpolation=cv2.INTER_AREA), np.uint8)",
+        "interpolation=cv2.INTER_NEAREST), np.uint8)",
+        "every n-th pixel instead of a mean",
+    ),
+    Sabotage(CLOUDS, "rng.random(count) < SWAP[0]", "rng.random(count) < 0.5", "half of all answers swap"),
+    Sabotage(CLOUDS, "tail - LEAN, 0.4", "tail, 0.4", "the skewed cloud is off centre"),
+    Sabotage(FIGURES, "((points + 0.5) * fine - 0.5)", "(points * fine)", "joints lie half a pixel off what is drawn"),
+    Sabotage(FIGURES, "(joints + 0.5) * zoom - 0.5, None", "joints * zoom, None", "joints of a larger figure are off"),
+    Sabotage(FIGURES, ".all(axis=1)] = 1", ".any(axis=1)] = 1", "a joint beside the box is hidden"),
+    Sabotage(
+        FIGURES, "np.array(SIZE) - 1)).all(axis=1)] = 0", "np.array(SIZE) - 1)).all(axis=1)] = 1", "outside is hidden"
+    ),
+    Sabotage(
+        POSE,
+        "for name, value in weights.items()}, assign=True",
+        "for name, value in weights.items()}, assign=True, strict=False",
+        "any weights are taken",
+    ),
+    Sabotage(
+        POSE,
+        "self.point(flat).unflatten(1, (len(JOINTS), 2)) + 0.5",
+        "self.point(flat).unflatten(1, (len(JOINTS), 2))",
+        "regression counts from the corner",
+    ),
+    Sabotage(POSE, ".float() / 127.5 - 1", ".float() / 255", "the input's range"),
+    Sabotage(POSE, "torch.sigmoid(spread[..., 2:])", "spread[..., 2:].exp()", "another link for the spread"),
 )

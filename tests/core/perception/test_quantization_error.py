@@ -20,6 +20,7 @@ def test_laws_are_integrals_over_a_bin(width, receipt):
     receipt(quantization_law, "mean_axis", law.mean_axis, mean, reference="scipy")
     receipt(quantization_law, "rms_axis", law.rms_axis, math.sqrt(square), reference="scipy")
     receipt(quantization_law, "mean_distance", law.mean_distance, plane, reference="scipy", tolerance=1e-8)
+    receipt(quantization_law, "law", law.mean_distance, plane, reference="scipy", tolerance=1e-8)
     receipt(quantization_law, "largest_axis", law.largest_axis, half, reference="half a bin")
     receipt(quantization_law, "density", law.density * width, 1.0, reference="integral over the bin is 1")
 
@@ -51,6 +52,8 @@ def test_trails_are_means_of_the_first_n(seed, holes, receipt):
         bias = [mean([r[i] for r in rows]) for i in (0, 1)]
         receipt(error_trail, "bias", got.bias[n - 1], bias, reference="the first n, one by one")
     receipt(error_trail, "errors", got.errors, found - truth, reference="answer − truth")
+    off = [math.dist(a, b) for a, b in zip(found, truth, strict=True)]
+    receipt(error_trail, "distance", np.hypot(*got.errors.T), off, reference="math.dist")
 
 
 @quick

@@ -7,6 +7,7 @@ from core.perception.residual_log_likelihood import (
     VARIANTS,
     RealNVP,
     best_sigma,
+    flow_spread,
     flow_training,
     frozen_copy,
     log_density,
@@ -84,6 +85,8 @@ def test_densities_are_torchs(receipt):
     receipt(log_density, "laplace", log_density(x, flow, kind="laplace"), laplace, reference="torch")
     receipt(log_density, "gauss", log_density(x, flow, kind="gauss"), gauss, reference="torch")
     product = log_density(x, flow, kind="product")
+    for kind, known in (("laplace", laplace), ("gauss", gauss), ("flow", flow.log_density(x))):
+        receipt(log_density, f"fit_{kind}", -log_density(x, flow, kind=kind).mean(), -known.mean(), reference="torch")
     receipt(log_density, "product", product, laplace + flow.log_density(x), reference="torch")
     with pytest.raises(ValueError, match="kind must be flow, laplace, gauss or product"):
         log_density(x, flow, kind="l1")
@@ -116,6 +119,7 @@ def test_variants_are_their_codes(receipt):
     expected = -laplace - flow.log_density(on) + sigma.log().sum(1)
     got = residual_log_likelihood(pred, sigma, target, flow)
     receipt(residual_log_likelihood, "paper", got.loss, expected, reference="torch")
+    receipt(residual_log_likelihood, "rle_loss", got.loss, expected, reference="torch")
     for variant in VARIANTS:
         got = residual_log_likelihood(pred, sigma, target, flow, variant=variant)
         assert torch.equal(got.loss, got.flow_part + got.simple_part + got.sigma_part)
@@ -160,6 +164,7 @@ def test_best_sigma_has_no_slope(variant, receipt):
     receipt(best_sigma, variant, slope, torch.zeros(1, 2), reference="gradient is 0", tolerance=1e-11)
     searched = best_sigma(error, flat, variant=variant)
     receipt(best_sigma, variant, searched, best, reference="closed form", tolerance=1e-4)
+    receipt(best_sigma, "best_sigma", searched, best, reference="closed form", tolerance=1e-4)
     flow = bent_flow(seed=4)
     best = best_sigma(error, flow, variant=variant)[None]
     for step in ([1.01, 1], [0.99, 1], [1, 1.01], [1, 0.99]):
@@ -187,6 +192,21 @@ def test_training_finds_the_cloud(trained, receipt):
     batch = cloud()[torch.randint(4000, (256,), generator=torch.Generator().manual_seed(1))]
     expected = -RealNVP().log_density(batch).mean().item()
     receipt(flow_training, "loss", trained[0].loss, expected, reference="first batch, drawn again", tolerance=1e-6)
+
+
+def test_the_spread_is_that_of_the_flows_own_samples(trained):
+    """By the density: ∫ x² φ − (∫ x φ)², on a grid."""
+    flow, side = trained[150].flow, torch.linspace(-7, 7, 141)
+    grid = torch.cartesian_prod(side, side)
+    p = flow.log_density(grid).exp().double()
+    p /= p.sum()
+    mean = (grid * p[:, None]).sum(0)
+    expected = ((grid - mean) ** 2 * p[:, None]).sum(0).sqrt()
+    assert flow_spread(flow, count=20_000).tolist() == pytest.approx(expected.tolist(), rel=0.05)
+    assert torch.equal(flow_spread(flow), flow_spread(flow))
+    assert not torch.equal(flow_spread(flow, seed=1), flow_spread(flow))
+    with pytest.raises(ValueError, match="count must be 2 or more"):
+        flow_spread(flow, count=1)
 
 
 def test_training_is_a_trace(trained):
