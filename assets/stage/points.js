@@ -30,7 +30,7 @@ class PointMover extends Courier {
       const { width, height } = svg.getBoundingClientRect(), x = (e[0] + point[0] / BOX_UNITS * (e[2] - e[0])) / pane.pane.width * width, y = (e[1] + point[1] / BOX_UNITS * (e[3] - e[1])) / pane.pane.height * height;
       for (const c of grip) { c.setAttribute('cx', x); c.setAttribute('cy', y); }
     }
-    const n = k => (point[k] / BOX_UNITS * this.handle.size[k] + this.handle.origin).toFixed(2), words = fill(this.stage.text.way_said, { label: this.handle.label, x: n(0), y: n(1), count: this.way.length });
+    const n = k => (point[k] / BOX_UNITS * this.handle.size[k] + this.handle.origin).toFixed(2), words = fill(this.stage.text.way_said, { name: this.handle.label, x: n(0), y: n(1), count: this.way.length });
     if (this.said.textContent !== words) this.said.textContent = words;
   }
   /* Where an event is, in parts of the square in which the point moves. */

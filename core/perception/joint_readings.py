@@ -172,7 +172,8 @@ def decoder_errors(codec: PoseCodec, *, count: int, seed: int = 0, margin: float
     if count < 1 or seed < 0 or not 0 <= margin < min(codec.input_size) / 2:
         raise ValueError(f"needs count >= 1, seed >= 0 and a margin inside the input, got {count=}, {seed=}, {margin=}")
     room = np.array(codec.input_size) - 2 * margin
-    truth: Floats = margin + np.random.default_rng(seed).random((count, 2)) * room
+    rng = np.random.default_rng(seed)
+    truth: Floats = margin + rng.random((count, 2)) * room
     found = [joint_readings(truth[i : i + PART], codec).found for i in range(0, count, PART)]
     nothing = np.zeros((count, 0))
     return JointReadings(truth, np.zeros((count, 0, 0)), nothing, nothing, np.concatenate(found, axis=1), truth)

@@ -97,7 +97,7 @@ def _window(way: np.ndarray, size: tuple[int, int]) -> tuple[float, float]:
         if np.abs(place - middle).max() > STAY:
             middle = place
     low = np.floor((middle - np.array(WINDOW) / 2) / GRID) * GRID + GRID / 2
-    low = np.maximum(GRID / 2, np.minimum(low, np.array(size) - WINDOW - GRID / 2))
+    low = np.maximum(0, np.minimum(low, np.array(size) - WINDOW))
     return float(low[0]), float(low[1])
 
 
@@ -110,7 +110,7 @@ def _square(result: Result, corner: tuple[float, float]) -> tuple[float, float, 
 @lru_cache(maxsize=1)
 def _heat_colors() -> np.ndarray:
     """(LEVELS, 4): nothing where the map is empty, then the magnitude ramp."""
-    alpha = np.concatenate([[0, 90], np.linspace(110, 230, LEVELS - 2)]).astype(np.uint8)
+    alpha = np.linspace(0, 240, LEVELS).astype(np.uint8)
     return np.concatenate([magnitude_colors(LEVELS), alpha[:, None]], axis=1)
 
 
@@ -128,7 +128,7 @@ def heat_layer(
     codes = np.clip(np.rint(maps / top * (LEVELS - 1)), 0, LEVELS - 1).astype(np.uint8)
     edge = HALF - stride / 2
     extent = (edge - corner[0], edge - corner[1], size[0] + edge - corner[0], size[1] + edge - corner[1])
-    return Labels("heat", label, codes, (View("heat", label, _heat_colors()),), opacity=0.7, extent=extent)
+    return Labels("heat", label, codes, (View("heat", label, _heat_colors()),), opacity=0.8, extent=extent)
 
 
 def curve(values: np.ndarray, positions: np.ndarray, *, base: float, reach: float, across: bool) -> np.ndarray:
@@ -243,9 +243,11 @@ def _magnifier_pane(result: Result, corner: tuple[float, float], text: Text) -> 
 def _heat_part(maps: np.ndarray, stride: int, corner: tuple[float, float], text: Text) -> Labels:
     """The heatmap's cells under the window, but for half a pixel at its right and lower edge."""
     first = [int(np.floor((at - HALF) / stride + 0.5)) for at in corner]
-    columns, rows = (side // stride + 1 for side in WINDOW)
-    part = maps[:, first[1] : first[1] + rows, first[0] : first[0] + columns]
     moved = (corner[0] - first[0] * stride, corner[1] - first[1] * stride)
+    columns, rows = (
+        int((side + 0.6 - (HALF - stride / 2 - m)) // stride) for side, m in zip(WINDOW, moved, strict=True)
+    )
+    part = maps[:, first[1] : first[1] + rows, first[0] : first[0] + columns]
     return heat_layer(
         part,
         stride,

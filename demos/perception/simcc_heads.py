@@ -79,7 +79,7 @@ def heads_of(seed: int, *, occluded: bool) -> Heads:
         x,
         y,
         np.stack(found),
-        said.rle_sigma[0].double().numpy() * size,
+        sigma,
         errors,
         means,
         STRIDE,

@@ -79,4 +79,4 @@ def _figure(h: Heads, text: Text) -> Pane:
         Points("truth", text("layers", "truth"), truth, colors=("truth",), radius=7),
         Points("answers", text("layers", "answers"), found, SIGNS, HEAD_COLORS, radius=4),
     ]
-    return Pane("figure", text("panes", "figure"), tuple(layers), width + ROOM, height + ROOM)
+    return Pane("figure", text("panes", "figure"), tuple(layers), width + ROOM, height + ROOM, pixel=3.7)

@@ -85,9 +85,7 @@ def _picture(c: Controls) -> tuple[np.ndarray, np.ndarray, tuple[Note, ...]]:
             raise UploadError("no_photo")
         picture = read_image(c.photo[0])
         if min(picture.rgb.shape[:2]) < LEAST_SIDE:
-            raise UploadError(
-                "photo_too_small", width=picture.rgb.shape[1], height=picture.rgb.shape[0], least=LEAST_SIDE
-            )
+            raise UploadError("photo_too_small", limit=LEAST_SIDE)
         return pose_crop(picture.rgb, size).image, np.array(size) / 2, picture.notes
     return bundled_crop(c.source, size), np.array(size) * (0.5, 0.45), ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from demos.kit.numbers import format_value
@@ -10,8 +11,9 @@ from demos.kit.text import Text
 from demos.kit.theme import magnitude_colors
 from demos.perception.simcc_residuals import ERROR, REACH, SPREADS, Residuals, spread_rows
 
-BANDS = 32  # contours, four a nat
-PER_NAT = 4.0
+BANDS = 16  # between contours
+PER_NAT = 2.0  # contours
+FINER = 5  # times as many cells as the density was computed on, linear in between: contours have no stairs
 SPREAD_COLORS = ("#E69F00", "#CC79A7", "#0072B2", "#999999")  # of SPREADS
 PLANE = 400  # units of the plane's drawing
 
@@ -43,11 +45,12 @@ def residuals_view(r: Residuals, text: Text) -> Scene:
 
 
 def _plane(r: Residuals, text: Text) -> Pane:
-    """−log of the density in bands of a quarter nat, and fresh residuals."""
+    """−log of the density in bands of half a nat, and fresh residuals."""
     low = r.fields.min()
-    codes = np.clip(np.floor((r.fields - low) * PER_NAT), 0, BANDS - 1).astype(np.uint8)
+    side = FINER * r.fields.shape[1]
+    fine = np.stack([cv2.resize(field, (side, side), interpolation=cv2.INTER_LINEAR) for field in r.fields])
+    codes = np.clip(np.floor((fine - low) * PER_NAT), 0, BANDS - 1).astype(np.uint8)
     ramp = magnitude_colors(BANDS)[::-1].copy()
-    ramp[3::4] = (ramp[3::4] * 0.8).astype(np.uint8)  # every fourth band darker: a line a nat
     view = View(
         "density", text("rle", f"field_{r.density}"), np.concatenate([ramp, np.full((BANDS, 1), 255, np.uint8)], 1)
     )
@@ -60,7 +63,7 @@ def _plane(r: Residuals, text: Text) -> Pane:
         [[(v + REACH) * scale, middle + 8] for v in (-2, 2)] + [[middle + 3, 8], [PLANE - 10, middle - 9]], np.float32
     )
     layers = (
-        Labels("density", text("rle", f"field_{r.density}"), codes, (view,), opacity=1.0, smooth=True),
+        Labels("density", text("rle", f"field_{r.density}"), codes, (view,), opacity=1.0),
         Paths("cross", "", cross, colors=("#FFFFFF",), width=0.8, dashed=True),
         Points("cloud", text("layers", "cloud"), dots, colors=("#E69F00",), radius=2.0, swarm=True),
         Words("ticks", "", ticks, (("−2", "2", "", "x̄"),), size=12, color="#FFFFFF"),

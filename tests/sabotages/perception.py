@@ -1786,4 +1786,27 @@ SABOTAGES = (
     ),
     Sabotage(POSE, ".float() / 127.5 - 1", ".float() / 255", "the input's range"),
     Sabotage(POSE, "torch.sigmoid(spread[..., 2:])", "spread[..., 2:].exp()", "another link for the spread"),
+    Sabotage(CROP, "(tall - height / scale) / 2", "tall - height / scale", "the cut is at the picture's foot"),
+    Sabotage(
+        CLOUDS,
+        "return rng.laplace(size=(count, 2))",
+        "return 0.7 * rng.laplace(size=(count, 2))",
+        "Laplace with variance 1",
+    ),
+    Sabotage(
+        CLOUDS, "return rng.standard_normal((count, 2))", "return 1.2 * rng.standard_normal((count, 2))", "a wider bell"
+    ),
+    Sabotage(CLOUDS, "return 0.55 * bell +", "return bell +", "the narrow bell is wide"),
+    Sabotage(
+        FIGURES,
+        "if not (hides if occluded is None else occluded):",
+        "if not hides:",
+        "the wish for an occluder is ignored",
+    ),
+    Sabotage(
+        POSE,
+        "low = stages[2] + F.interpolate(self.lift16(stages[3])",
+        "low = stages[2] - F.interpolate(self.lift16(stages[3])",
+        "the coarsest stage is taken away",
+    ),
 )
