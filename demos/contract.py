@@ -63,7 +63,7 @@ class Demo(Generic[C, R]):
     drawing: Callable[[str, Mapping[str, Any]], str] | None = (
         None  # (one of `draws`, control values) -> control to fill
     )
-    draws: tuple[str, ...] = ("box", "paint")  # what can be made on the stage: box, paint, boxes, cells
+    draws: tuple[str, ...] = ("box", "paint")  # what can be made on the stage: box, paint, boxes, cells, way
     drawing_sets: Mapping[str, Any] = field(default_factory=dict)  # what other controls become with a drawing
 
     @property

@@ -31,7 +31,13 @@ MOVES = {
     "drawn": (),  # the stage's own events bring these
     "marks": (),
 }
-PARTS = {"box": "xyxy", "paint": "drawing", "boxes": "boxes", "cells": "cells"}  # what the stage sends with each event
+PARTS = {
+    "box": "xyxy",
+    "paint": "drawing",
+    "boxes": "boxes",
+    "cells": "cells",
+    "way": "way",
+}  # what the stage sends with each event
 
 
 def render(demo: Demo[Any, Any], language: str, tab: gr.Tab, *, first: str) -> None:

@@ -31,6 +31,10 @@ TESTED_AS = {
     "demos/systems/checkpointing_numbers.py": "tests/demos/systems/test_checkpointing.py",
     "demos/systems/checkpointing_script.py": "tests/demos/systems/test_checkpointing.py",
     "demos/perception/detr_matching_tables_figures.py": "tests/demos/perception/test_detr_matching_figures.py",
+    "demos/perception/simcc_curves_figures.py": "tests/demos/perception/test_simcc_figures.py",
+    "demos/perception/simcc_heads_figures.py": "tests/demos/perception/test_simcc_figures.py",
+    "demos/perception/simcc_residuals_figures.py": "tests/demos/perception/test_simcc_figures.py",
+    "demos/perception/simcc_guesses.py": "tests/demos/perception/test_simcc_numbers.py",
     "demos/generative/diffusion_images_figures.py": "tests/demos/generative/test_diffusion_images.py",
     "demos/generative/diffusion_line_figures.py": "tests/demos/generative/test_diffusion_line.py",
     "demos/generative/diffusion_samplers_figures.py": "tests/demos/generative/test_diffusion_samplers.py",
@@ -46,7 +50,7 @@ TESTED_AS = {
 MOST_BYTES = 1_500_000
 LARGE = {"models/pose_landmarks.safetensors": 2_800_000}  # 1.36 million weights in half precision
 OURS = (
-    *("stage/", "text/", "masks/", "recordings/", "models/tiny_detr."),
+    *("stage/", "text/", "masks/", "recordings/", "models/tiny_detr.", "models/tiny_pose."),
     *("receipts.json", "screenshot.png", "SOURCES.md"),
 )
 ROW = re.compile(r"^\| (\S+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)

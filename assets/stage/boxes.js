@@ -1,8 +1,26 @@
 /* Boxes that visitors move, resize, draw, delete and give a class, by pointer and by keyboard. What was done goes to Python as text; here only rectangles move. */
 const BOX_UNITS = 10000; // the text holds whole parts of the picture's width and height
-class BoxEditor {
+/* Takes what visitors arrange to the server. One change at a time is on its way; what moves meanwhile goes along with the next. */
+class Courier {
+  constructor(stage) { this.stage = stage; }
+  /* `afresh`: the answer says where everything is. */
+  commit(afresh) {
+    this.unanswered = !afresh;
+    if (this.travelling && performance.now() - this.sent < 20000) { this.again = true; return; }
+    this.travelling = true; this.sent = performance.now(); this.asked = Glassbox.page.turns;
+    this.stage.arranging = true;
+    this.send();
+  }
+  settle(turn) {
+    if (!this.travelling || turn <= this.asked) return;
+    this.travelling = false; this.since = this.sent;
+    if (this.again) { this.again = false; this.commit(!this.unanswered); } else this.unanswered = false;
+  }
+}
+class BoxEditor extends Courier {
   constructor(tools, pane, stage) {
-    this.pane = pane; this.stage = stage; this.chosen = ''; this.adding = ''; this.hand = null; this.past = []; this.edits = new Map(); this.items = [];
+    super(stage);
+    this.pane = pane; this.chosen = ''; this.adding = ''; this.hand = null; this.past = []; this.edits = new Map(); this.items = [];
     const t = stage.text, button = (key, label, action) => el('button', { type: 'button', 'aria-pressed': key.startsWith('add') ? 'false' : undefined, data: { tool: key }, text: label, on: { click: action } });
     this.sheet = sv('svg', { viewBox: `0 0 ${pane.pane.width} ${pane.pane.height}`, class: 'gb-boxes', tabindex: 0, role: 'application', 'aria-label': t.box_area, preserveAspectRatio: 'none' });
     this.kind = el('select', { class: 'gb-class', 'aria-label': t.box_class, data: { tool: 'class' }, on: { change: () => this.classify(+this.kind.value) } }, ...tools.classes.map((c, i) => el('option', { value: i, text: c })));
@@ -151,17 +169,5 @@ class BoxEditor {
     this.edits = new Map(text ? text.split('_').map(r => [r.slice(0, r.indexOf('.')), r.slice(r.indexOf('.') + 1)]) : []);
     this.commit(true);
   }
-  /* One change at a time is on its way; what moves meanwhile goes along with the next. `afresh`: the answer says where all boxes are. */
-  commit(afresh) {
-    this.unanswered = !afresh;
-    if (this.travelling && performance.now() - this.sent < 20000) { this.again = true; return; }
-    this.travelling = true; this.sent = performance.now(); this.asked = Glassbox.page.turns;
-    this.stage.arranging = true;
-    this.stage.hooks.boxes({ boxes: this.text() });
-  }
-  settle(turn) {
-    if (!this.travelling || turn <= this.asked) return;
-    this.travelling = false; this.since = this.sent;
-    if (this.again) { this.again = false; this.commit(!this.unanswered); } else this.unanswered = false;
-  }
+  send() { this.stage.hooks.boxes({ boxes: this.text() }); }
 }

@@ -87,7 +87,7 @@ class Stage {
           for (const key of Object.keys(pane.state)) if (row.first.state[key]) pane.state[key] = row.first.state[key];
           row.first.mates = [...(row.first.mates || [row.first]), pane];
         } else if (pane.controls && pane.pane.layers.some(l => l.label && l.opacity !== undefined)) { if (row && row.first === pane) switches.push(pane.controls()); else pane.root.append(pane.controls()); }
-        const tools = scene.tools && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
+        const tools = scene.tools && !scene.tools.handle && scene.tools.pane === pane.pane.key && this.hooks.paint ? scene.tools : null;
         if (tools) {
           const Kind = tools.boxes.length ? BoxEditor : Painter;
           if (old instanceof Kind && old.fits(tools, pane)) { this.painter = old; old.move_to(pane, tools); } else this.painter = new Kind(tools, pane, this);
@@ -98,6 +98,8 @@ class Stage {
       return into;
     };
     lay('main', main);
+    const handle = scene.tools && this.hooks.way ? scene.tools.handle : null;
+    if (handle) { this.painter = old instanceof PointMover && old.fits(handle) ? old : new PointMover(this); this.painter.adopt(handle, this.panes); main.append(this.painter.root); }
     const wide = place('wide').length ? lay('wide', el('div', { class: 'gb-wide' })) : null, transport = [this.scrubber(), this.caption, this.picked];
     if (wide) { transport[0].prepend(this.caption); wide.append(transport[0], this.picked, ...switches); } else main.append(...transport, ...switches);
     const side = el('div', { class: 'gb-side' }, this.numbers.root, ...place('side').map(p => p.root));

@@ -1,4 +1,4 @@
-"""What visitors draw on the stage, read back: label maps and boxes, as the bounded text the browser sends."""
+"""What visitors draw on the stage, read back: label maps, boxes and ways, as the bounded text the browser sends."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from demos.kit.upload_errors import UploadError
 MAX_PIXELS = 4_000_000
 BOX_UNITS = 10_000  # boxes are written in whole parts of the picture's width and height
 MAX_BOXES = 120  # changed boxes in one drawing
+MAX_PLACES = 400  # of one way
 
 
 def read_painting(text: str, *, size: tuple[int, int]) -> np.ndarray:
@@ -139,3 +140,22 @@ def read_cells(text: str, *, shape: tuple[int, int]) -> tuple[tuple[int, int], .
     if len({r for r, _ in cells}) < len(cells) or len({c for _, c in cells}) < len(cells):
         raise UploadError("drawing_broken")
     return tuple((r, c) for r, c in cells if r < shape[0] and c < shape[1])
+
+
+def read_way(text: str) -> np.ndarray:
+    """(T, 2) int32 places in 1/10000 of the square in which a point moves, from `"4000.5000_4010.5003"`; T is 0 for no text.
+
+    Raises:
+        UploadError: drawing_broken if it is anything else.
+    """
+    if not text:
+        return np.zeros((0, 2), np.int32)
+    places = text.split("_")
+    if len(places) > MAX_PLACES or not all(re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", place) for place in places):
+        raise UploadError("drawing_broken")
+    return np.array([[int(part) for part in place.split(".")] for place in places], np.int32)
+
+
+def write_way(places: np.ndarray) -> str:
+    """The text of (T, 2) places, as the browser writes it."""
+    return "_".join(f"{x}.{y}" for x, y in np.asarray(places).tolist())

@@ -463,8 +463,23 @@ class BoxSet:
 
 
 @dataclass(frozen=True)
+class Handle:
+    """A point that visitors drag, in one or several pictures at once. The way it took goes to Python; `drawings.read_way` reads it."""
+
+    label: str
+    way: np.ndarray  # (T, 2) int32, where it was and is, in 1/10000 of the square in which it moves
+    sheets: Mapping[
+        str, Extent
+    ]  # pane -> where that square lies in it, in the pane's units; it may reach beyond the pane
+    size: tuple[float, float]  # width and height of the square, to tell where the point is
+    origin: float = 0.0  # what the square's corner is called
+    nudge: float = 5.0  # parts of 1/10000 by which an arrow key moves it
+    limit: int = 120  # places that are kept; older ones are forgotten
+
+
+@dataclass(frozen=True)
 class Tools:
-    """What can be drawn on a picture pane: a class brush and eraser on `layer`, a box, or several sets of boxes."""
+    """What can be made on picture panes: a class brush and eraser on `layer`, a box, several sets of boxes, or the way of a point."""
 
     pane: str
     paint: bool = False
@@ -477,6 +492,7 @@ class Tools:
     label: str = ""
     boxes: tuple[BoxSet, ...] = ()
     edits: str = ""  # what was done to them so far, as text
+    handle: Handle | None = None  # instead of all of these
 
 
 @dataclass(frozen=True)

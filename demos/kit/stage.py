@@ -36,6 +36,7 @@ SCRIPTS = (
     "layers.js",
     "paint.js",
     "boxes.js",
+    "points.js",
     "numbers.js",
     "stage.js",
 )
@@ -298,7 +299,8 @@ def head() -> str:
 
 
 def component(elem_id: str):
-    """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `commit_boxes`, `commit_cells`, `commit_pick`, `open_preset`.
+    """The stage as a Gradio component; events: `commit_box`, `commit_paint`, `commit_boxes`, `commit_cells`,
+    `commit_way`, `commit_pick`, `open_preset`.
 
     The template is a constant: what visitors wrote only ever reaches `textContent`.
     """
@@ -314,7 +316,7 @@ def component(elem_id: str):
         js_on_load=(
             "Glassbox.mount(element, props, watch,"
             " {box: d => trigger('commit_box', d), paint: d => trigger('commit_paint', d), boxes: d => trigger('commit_boxes', d),"
-            " cells: d => trigger('commit_cells', d), preset: d => trigger('open_preset', d),"
+            " cells: d => trigger('commit_cells', d), way: d => trigger('commit_way', d), preset: d => trigger('open_preset', d),"
             " pick: d => trigger('commit_pick', d), follow: server.follow, film: server.film})"
         ),
         server_functions=[follow, film],

@@ -16,6 +16,7 @@ MODULES = (
     "tests.bench.detr",
     "tests.bench.attention",
     "tests.bench.checkpointing",
+    "tests.bench.pose",
 )  # each has measure() -> Iterable[Row]
 
 

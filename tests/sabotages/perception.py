@@ -35,6 +35,16 @@ DETR = "core/perception/tiny_detr.py"
 ANNOTATED = "core/perception/box_annotations.py"
 LOOKS = "core/perception/attention_maps.py"
 SEEN = "core/perception/detr_preprocessing.py"
+HEATMAPS = "core/perception/heatmap_keypoints.py"
+SIMCC = "core/perception/simcc.py"
+JOINTS = "core/perception/keypoint_metrics.py"
+QUANTA = "core/perception/quantization_error.py"
+RLE = "core/perception/residual_log_likelihood.py"
+READINGS = "core/perception/joint_readings.py"
+FIGURES = "core/perception/articulated_figures.py"
+POSE = "core/perception/tiny_pose.py"
+CROP = "core/perception/pose_crop.py"
+CLOUDS = "core/perception/residual_clouds.py"
 
 SABOTAGES = (
     Sabotage(PANOPTIC, "if c not in stuff_classes:", "if True:", "stuff falls into patches"),
@@ -1500,4 +1510,303 @@ SABOTAGES = (
     Sabotage(SEEN, "(planes - mean) / deviation", "(planes - mean) * deviation", "multiplied by the deviation"),
     Sabotage(LOOKS, "values.mean(axis=0)", "values.sum(axis=0)", "heads are added up"),
     Sabotage(LOOKS, "values.shape[2] != size[0] * size[1]", "False", "wrong sizes are reshaped"),
+    Sabotage(HEATMAPS, "np.maximum(mu + 0.5, -1e9)", "np.maximum(mu, -1e9)", "the peak's cell is cut, not rounded"),
+    Sabotage(HEATMAPS, "mu = np.trunc(", "mu = np.floor(", "floor instead of C's cut: differs left of the map"),
+    Sabotage(
+        HEATMAPS, "(mu + radius + 1 < 0)", "(mu + radius + 1 <= 0)", "a patch right before the map loses its weight"
+    ),
+    Sabotage(
+        HEATMAPS, "np.minimum(mu + radius + 1, high)", "np.minimum(mu + radius, high)", "the patch lacks its last cells"
+    ),
+    Sabotage(HEATMAPS, "/ (2 * sigma**2))\n\n\ndef _quarter", "/ sigma**2)\n\n\ndef _quarter", "no 2 in the Gaussian"),
+    Sabotage(HEATMAPS, "along_y[:, None] * along_x", "along_x[:, None] * along_y", "the bump is transposed"),
+    Sabotage(
+        HEATMAPS,
+        "np.array([width / columns, height / rows])",
+        "np.array([height / rows, width / columns])",
+        "strides of x and y swapped",
+    ),
+    Sabotage(
+        HEATMAPS, "(points[k] < (width, height))", "(points[k] <= (width, height))", "the right edge counts as inside"
+    ),
+    Sabotage(
+        HEATMAPS, "    found = scores > 0\n", "    found = scores >= 0\n", "an empty map has a joint at its corner"
+    ),
+    Sabotage(HEATMAPS, "return 0.25 * np.sign", "return 0.5 * np.sign", "half a cell instead of a quarter"),
+    Sabotage(HEATMAPS, "np.sign([dx, dy])", "np.sign([-dx, dy])", "x moves towards the lower neighbour"),
+    Sabotage(
+        HEATMAPS,
+        "inside_x, inside_y = 1 < x < columns - 1, 1 < y < rows - 1",
+        "inside_x, inside_y = 0 < x < columns - 1, 0 < y < rows - 1",
+        "the second cell moves too",
+    ),
+    Sabotage(HEATMAPS, "inside_x = inside_y = inside_x and inside_y", "pass", "HRNet's rule asks each axis alone"),
+    Sabotage(
+        HEATMAPS,
+        "inside_x, inside_y = inside_x and y > 0, inside_y and x > 0",
+        "pass",
+        "MMPose's rule forgets the other axis",
+    ),
+    Sabotage(HEATMAPS, "1 < x < columns - 2 and 1 < y", "1 < x < columns - 2 and 2 < y", "DARK's interior is smaller"),
+    Sabotage(
+        HEATMAPS,
+        "xx = (log[y, x + 2] - 2 * log[y, x] + log[y, x - 2]) / 4",
+        "xx = log[y, x + 1] - 2 * log[y, x] + log[y, x - 1]",
+        "second differences one cell wide",
+    ),
+    Sabotage(
+        HEATMAPS,
+        "[yy * gx - xy * gy, xx * gy - xy * gx]",
+        "[yy * gx + xy * gy, xx * gy + xy * gx]",
+        "sign of the mixed derivative",
+    ),
+    Sabotage(HEATMAPS, "* (h.max() / (soft.max() + 1e-12))", "* 1e9", "the blurred map is not scaled back"),
+    Sabotage(
+        HEATMAPS,
+        "borderType=cv2.BORDER_CONSTANT",
+        "borderType=cv2.BORDER_REPLICATE",
+        "the map goes on beyond its border",
+    ),
+    Sabotage(HEATMAPS, "kernel - 1) * 0.5 - 1) + 0.8", "kernel - 1) * 0.5 - 1) + 0.9", "another width of the blur"),
+    Sabotage(HEATMAPS, "np.exp(beta * (maps - top))", "np.exp(maps - top)", "β is forgotten"),
+    Sabotage(
+        HEATMAPS, "weight.sum(axis=(1, 2), keepdims=True)", "weight.sum(axis=2, keepdims=True)", "a softmax a row"
+    ),
+    Sabotage(
+        SIMCC,
+        "axis = np.full((len(points), n), smoothing / (n - 1))",
+        "axis = np.full((len(points), n), smoothing / n)",
+        "ε is shared by all bins",
+    ),
+    Sabotage(SIMCC, "np.asarray(np.around(mu), np.float64)", "np.floor(mu + 0.5)", "halves are rounded up"),
+    Sabotage(
+        SIMCC,
+        'if sigma is None or center == "rounded":',
+        'if center == "rounded":',
+        "label smoothing on a bin that is cut",
+    ),
+    Sabotage(SIMCC, "(mu - reach < counts)", "(mu - reach <= counts)", "a bin right behind the last counts"),
+    Sabotage(SIMCC, "(mu + reach + beyond >= 0)", "(mu + reach >= 0)", "3σ without the bin itself"),
+    Sabotage(SIMCC, "(points < input_size)", "(points <= input_size)", "the right edge counts as inside"),
+    Sabotage(
+        SIMCC,
+        "axis /= s * np.sqrt(2 * np.pi) if normalize",
+        "axis /= s * np.sqrt(np.pi) if normalize",
+        "norm of the Gaussian",
+    ),
+    Sabotage(SIMCC, "        axis[~counted] = 0\n", "", "a joint without weight has a label"),
+    Sabotage(SIMCC, "scores = np.minimum(", "scores = np.maximum(", "the score is the surer axis"),
+    Sabotage(SIMCC, "    found = scores > 0\n", "    found = scores >= 0\n", "nothing above 0 is the first bin"),
+    Sabotage(SIMCC, "(bins + offsets) / split_ratio", "(bins + offsets + 0.5) / split_ratio", "half a bin too far"),
+    Sabotage(
+        SIMCC,
+        "bend = (log[at + 1] - log[at - 1]) / 2, 1e-9 + (log[at + 2] - 2 * log[at] + log[at - 2]) / 4",
+        "bend = (log[at + 1] - log[at - 1]) / 2, 1e-9 + (log[at + 1] - 2 * log[at] + log[at - 1])",
+        "second difference one bin wide",
+    ),
+    Sabotage(SIMCC, "soft *= row.max()", "soft *= 1e3", "the blurred row is not scaled back"),
+    Sabotage(SIMCC, "torch.log_softmax(beta * pred, dim=2)", "torch.log_softmax(pred, dim=2)", "β is forgotten"),
+    Sabotage(
+        SIMCC,
+        "(each * weights).sum() / weights.shape[1]",
+        "each.sum() / weights.shape[1]",
+        "joints that do not count are learned",
+    ),
+    Sabotage(
+        SIMCC,
+        'if reduction == "mmpose" else total / len(pred_x)',
+        'if reduction == "official" else total / len(pred_x)',
+        "who divides by N",
+    ),
+    Sabotage(
+        SIMCC,
+        'if reduction == "kl" else terms.mean',
+        'if reduction != "kl" else terms.mean',
+        "who averages over the bins",
+    ),
+    Sabotage(JOINTS, "(2 * spread) ** 2 * (area + EPSILON) * 2", "spread**2 * (area + EPSILON) * 2", "σ instead of 2σ"),
+    Sabotage(JOINTS, "(area + EPSILON) * 2)", "(area + EPSILON))", "the 2 under the exponent"),
+    Sabotage(
+        JOINTS,
+        "np.maximum(0, corner - side - points)",
+        "np.maximum(0, corner - points)",
+        "the box is not doubled to the left",
+    ),
+    Sabotage(JOINTS, "similarity[counted].mean()", "similarity.mean()", "joints without label count"),
+    Sabotage(
+        JOINTS, "near = distances < threshold if rule", "near = distances <= threshold if rule", "at the threshold"
+    ),
+    Sabotage(JOINTS, "correct[labelled].mean()", "correct.mean()", "joints without label are wrong"),
+    Sabotage(JOINTS, "by_joint: Floats = mean**2", "by_joint: Floats = mean", "one axis only"),
+    Sabotage(
+        JOINTS,
+        "scales = 2 * spread * np.sqrt(area)",
+        "scales = spread * np.sqrt(area)",
+        "σ instead of 2σ in the expectation",
+    ),
+    Sabotage(JOINTS, "min(height, width / aspect)", "height", "a narrow input is forgotten"),
+    Sabotage(QUANTA, "width / 4, width * MEAN", "width / 2, width * MEAN", "w/2 on average"),
+    Sabotage(
+        QUANTA, "(math.sqrt(2) + math.asinh(1)) / 6", "(math.sqrt(2) + math.asinh(1)) / 3", "mean distance of a corner"
+    ),
+    Sabotage(QUANTA, "errors: Floats = answers - goals", "errors: Floats = goals - answers", "the sign of the error"),
+    Sabotage(
+        QUANTA, "count = np.cumsum(there)", "count = np.cumsum(np.ones_like(there))", "missing answers are counted"
+    ),
+    Sabotage(QUANTA, "    which[numbers == cuts[-1]] = len(cuts) - 2\n", "", "the last edge is lost"),
+    Sabotage(QUANTA, 'side="right") - 1', 'side="left") - 1', "a bin holds its right edge"),
+    Sabotage(
+        RLE, "log_det = log_det - s.sum(dim=1)", "log_det = log_det + s.sum(dim=1)", "sign of the log-determinant"
+    ),
+    Sabotage(
+        RLE,
+        "z = kept + (1 - self.masks[coupling]) * (z - t) * torch.exp(-s)",
+        "z = kept + (1 - self.masks[coupling]) * (z * torch.exp(-s) - t)",
+        "shift after scale",
+    ),
+    Sabotage(
+        RLE,
+        "for coupling in reversed(range(len(MASKS))):",
+        "for coupling in range(len(MASKS)):",
+        "couplings from the first to the last",
+    ),
+    Sabotage(RLE, "return torch.tanh(x[0]) * free", "return x[0] * free", "no tanh"),
+    Sabotage(
+        RLE,
+        "- 0.5 * (z**2).sum(dim=1) - math.log(2 * math.pi)\n\n\ndef",
+        "- 0.5 * (z**2).sum(dim=1) - 0.5 * math.log(2 * math.pi)\n\n\ndef",
+        "norm of one axis",
+    ),
+    Sabotage(
+        RLE,
+        'residual = (target - pred if variant == "paper" else pred - target) / sigma',
+        "residual = (target - pred) / sigma",
+        "the flipped residual is forgotten",
+    ),
+    Sabotage(RLE, 'times = 1 if variant == "paper" else 2', "times = 1", "log φ and log σ once in all variants"),
+    Sabotage(RLE, "sigma_part = times * sigma.log()", "sigma_part = sigma.log()", "log σ once"),
+    Sabotage(
+        RLE,
+        "math.log(2 * math.pi) + size / math.sqrt(2) if variant",
+        "math.log(2 * math.pi) + size if variant",
+        "the official exponent",
+    ),
+    Sabotage(
+        RLE,
+        '"official": (1 / math.sqrt(2) + math.sqrt(16.5)) / 4',
+        '"official": (1 / math.sqrt(2) + math.sqrt(17)) / 4',
+        "σ* of the official code",
+    ),
+    Sabotage(
+        RLE,
+        "laplace = -residuals.abs().sum(dim=1) - 2 * math.log(2)",
+        "laplace = -residuals.abs().sum(dim=1) - math.log(2)",
+        "norm of one axis of Laplace",
+    ),
+    Sabotage(
+        RLE, "if step == steps or step in record else flow", "if False else flow", "the trace changes after it was told"
+    ),
+    Sabotage(RLE, 'group["lr"] = rate', 'group["lr"] = -rate', "uphill"),
+    Sabotage(
+        RLE,
+        "centre, reach = logs[int(loss.argmin())], reach / 5",
+        "centre, reach = logs[int(loss.argmax())], reach / 5",
+        "the worst spread",
+    ),
+    Sabotage(
+        RLE,
+        "return flow.from_normal(points.to(weight)).std(dim=0)",
+        "return flow.to_normal(points.to(weight))[0].std(dim=0)",
+        "the spread of the other side",
+    ),
+    Sabotage(READINGS, "mine *= 1 - share", "mine *= 1", "the first place is believed as before"),
+    Sabotage(READINGS, "label[t] += noise * height[t]", "label[t] += noise", "noise of another size on SimCC's axes"),
+    Sabotage(
+        READINGS, "rng = np.random.default_rng([seed,", "rng = np.random.default_rng([0,", "the seed is forgotten"
+    ),
+    Sabotage(
+        READINGS,
+        "(1 - share) * points + share * other",
+        "share * points + (1 - share) * other",
+        "regression leans to the less believed place",
+    ),
+    Sabotage(
+        READINGS, "beta=codec.beta).keypoints * stride", "beta=codec.beta).keypoints", "soft-argmax answers in cells"
+    ),
+    Sabotage(READINGS, "stride / 2 if exact else stride", "stride / 2", "the shift halves rounded bins too"),
+    Sabotage(READINGS, "0.0 if exact else stride, None", "0.0, None", "DARK finds what was rounded"),
+    Sabotage(READINGS, "0.0 if free else 1 / codec.split_ratio", "1 / codec.split_ratio", "SimCC* has bins"),
+    Sabotage(READINGS, "expected_oks(width / 2,", "expected_oks(width,", "a whole bin for a half"),
+    Sabotage(
+        READINGS,
+        "return LabelMemory(joints * columns * rows",
+        "return LabelMemory(columns * rows",
+        "one joint's memory",
+    ),
+    Sabotage(
+        READINGS,
+        "np.minimum(points, np.array(codec.input_size) - 1 / codec.split_ratio)",
+        "points",
+        "the last bin's truths are lost",
+    ),
+    Sabotage(READINGS, "* (2 / np.pi)", "* (1 / np.pi)", "the way reaches half as far"),
+    Sabotage(CROP, "+ 0.5 - np.array(self.corner)", "- np.array(self.corner)", "half a pixel is forgotten"),
+    Sabotage(
+        CROP,
+        "max(width / wide, height / tall)",
+        "min(width / wide, height / tall)",
+        "the cut reaches beyond the picture",
+    ),
+    Sabotage(CROP, "(0.5 / scale + corner[0]) * own_x - 0.5", "corner[0] * own_x", "the cut is half a pixel off"),
+    Sabotage(
+        CROP,
+        "interpolation=cv2.INTER_AREA), np.uint8)",
+        "interpolation=cv2.INTER_NEAREST), np.uint8)",
+        "every n-th pixel instead of a mean",
+    ),
+    Sabotage(CLOUDS, "rng.random(count) < SWAP[0]", "rng.random(count) < 0.5", "half of all answers swap"),
+    Sabotage(CLOUDS, "tail - LEAN, 0.4", "tail, 0.4", "the skewed cloud is off centre"),
+    Sabotage(FIGURES, "((points + 0.5) * fine - 0.5)", "(points * fine)", "joints lie half a pixel off what is drawn"),
+    Sabotage(FIGURES, "(joints + 0.5) * zoom - 0.5, None", "joints * zoom, None", "joints of a larger figure are off"),
+    Sabotage(FIGURES, ".all(axis=1)] = 1", ".any(axis=1)] = 1", "a joint beside the box is hidden"),
+    Sabotage(
+        FIGURES, "np.array(SIZE) - 1)).all(axis=1)] = 0", "np.array(SIZE) - 1)).all(axis=1)] = 1", "outside is hidden"
+    ),
+    Sabotage(
+        POSE,
+        "for name, value in weights.items()}, assign=True",
+        "for name, value in weights.items()}, assign=True, strict=False",
+        "any weights are taken",
+    ),
+    Sabotage(
+        POSE,
+        "self.point(flat).unflatten(1, (len(JOINTS), 2)) + 0.5",
+        "self.point(flat).unflatten(1, (len(JOINTS), 2))",
+        "regression counts from the corner",
+    ),
+    Sabotage(POSE, ".float() / 127.5 - 1", ".float() / 255", "the input's range"),
+    Sabotage(POSE, "torch.sigmoid(spread[..., 2:])", "spread[..., 2:].exp()", "another link for the spread"),
+    Sabotage(CROP, "(tall - height / scale) / 2", "tall - height / scale", "the cut is at the picture's foot"),
+    Sabotage(
+        CLOUDS,
+        "return rng.laplace(size=(count, 2))",
+        "return 0.7 * rng.laplace(size=(count, 2))",
+        "Laplace with variance 1",
+    ),
+    Sabotage(
+        CLOUDS, "return rng.standard_normal((count, 2))", "return 1.2 * rng.standard_normal((count, 2))", "a wider bell"
+    ),
+    Sabotage(CLOUDS, "return 0.55 * bell +", "return bell +", "the narrow bell is wide"),
+    Sabotage(
+        FIGURES,
+        "if not (hides if occluded is None else occluded):",
+        "if not hides:",
+        "the wish for an occluder is ignored",
+    ),
+    Sabotage(
+        POSE,
+        "low = stages[2] + F.interpolate(self.lift16(stages[3])",
+        "low = stages[2] - F.interpolate(self.lift16(stages[3])",
+        "the coarsest stage is taken away",
+    ),
 )

@@ -18,13 +18,16 @@ from demos.kit.drawings import (
     BOX_UNITS,
     MAX_BOXES,
     MAX_PIXELS,
+    MAX_PLACES,
     BoxEdit,
     read_box,
     read_boxes,
     read_cells,
     read_painting,
+    read_way,
     write_boxes,
     write_painting,
+    write_way,
 )
 from demos.kit.upload_errors import UploadError
 
@@ -280,3 +283,36 @@ def test_cells_are_read_and_those_outside_are_left_out() -> None:
 def test_other_cells_are_refused(text: str) -> None:
     with pytest.raises(UploadError):
         read_cells(text, shape=(9, 9))
+
+
+# -- ways ----------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, BOX_UNITS - 1), st.integers(0, BOX_UNITS - 1)), max_size=20))
+def test_ways_come_back_exactly(places: list[tuple[int, int]]) -> None:
+    way = np.array(places, np.int32).reshape(-1, 2)
+    again = read_way(write_way(way))
+    assert again.dtype == np.int32
+    assert (again == way).all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1",
+        "1.2.3",
+        "1.2_",
+        "_1.2",
+        "a.2",
+        "-1.2",
+        "1.2 ",
+        "10000.2",
+        "1.2\n",
+        "1.2_3",
+        "_".join(["1.2"] * (MAX_PLACES + 1)),
+    ],
+)
+def test_anything_else_is_no_way(text: str) -> None:
+    with pytest.raises(UploadError) as caught:
+        read_way(text)
+    assert caught.value.code == "drawing_broken"
