@@ -24,7 +24,8 @@ FINENESS = (
     2.5  # grid points per standard deviation of a step's noise: the trapezium rule errs by exp(−2π²·2.5²/2) ≈ 1e-27
 )
 REACH = 9.0  # standard deviations that the grid reaches beyond the outermost mode
-MOST_NODES = 500  # of a grid
+MOST_NODES = 900  # of a grid
+MOST_PRODUCTS = 300_000_000  # of a level's steps: every one multiplies the masses by a matrix of nodes × nodes
 PIECE_NODES = 160  # Gauss–Legendre nodes of each smooth piece of the start
 
 
@@ -264,6 +265,8 @@ class _Chain:
             count = math.ceil((high - low) / noise * FINENESS) + 1
             if count > MOST_NODES:
                 raise ValueError(f"the step is too small for a grid: {count} points, at most {MOST_NODES}")
+            if count * count * self.steps_each > MOST_PRODUCTS:
+                raise ValueError(f"{self.steps_each} steps on a grid of {count} points are too many")
             grid = torch.linspace(low, high, count, dtype=x.dtype)
             inside = grid + drift * self.score(grid[:, None], sigma)[:, 0]
             kernel, mass = _kernel(grid, inside, noise), _masses(inside, noise, edges)

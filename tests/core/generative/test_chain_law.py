@@ -183,6 +183,7 @@ def test_lines_are_recognised():
         (lambda: chain_law(TOY, SQUARE, [], step_size=0.0, steps_each=3), "stands still"),
         (lambda: chain_law(TOY, SQUARE, [], step_size=9.0, steps_each=3), "diverges"),
         (lambda: chain_law(TOY, SQUARE, [], step_size=1e-5, steps_each=3), "too small"),
+        (lambda: chain_law(TOY, SQUARE, [], step_size=0.02, steps_each=10_000), "too many"),
         (
             lambda: chain_law(
                 gaussian_mixture([1, 1], [[0.0, 0.0], [1.0, 1.0]], [0.1, 0.2]), SQUARE, [], step_size=0.1, steps_each=1
