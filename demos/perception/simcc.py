@@ -95,6 +95,9 @@ def run(c: Controls) -> Result:
         curve = expected_oks_curve(tuple(SIZES.values()), [width for _, width in CURVES])
         made = {"readings": readings, "trails": _trails(readings), "curve": curve}
     elif c.lens == "rle":
+        import torch
+
+        torch.set_num_threads(1)  # small tensors: more threads only wait for each other
         from demos.perception.simcc_residuals import residuals_of
 
         made["residuals"] = residuals_of(c)

@@ -9,6 +9,7 @@ import numpy as np
 
 from core.perception.joint_readings import DECODERS
 from demos.contract import View as DemoView
+from demos.kit.numbers import Number
 from demos.kit.scene import Boxes, Handle, Labels, Layer, Pane, Paths, Picture, Points, Scene, Table, Tools, View, jpeg
 from demos.kit.text import Text
 from demos.kit.theme import magnitude_colors
@@ -66,7 +67,8 @@ def _joint(result: Result, text: Text) -> Scene:
     steps = len(s.way)
     corner = _window(s.way, result.codec.input_size)
     notes = [error_sentence(note.code, note.fields, text.language) for note in s.notes]
-    captions = tuple(_caption(result, t, text) for t in range(steps))
+    told = [step_numbers(result, t) for t in range(steps)]
+    captions = tuple(_caption(result, t, told[t], text) for t in range(steps))
     handle = Handle(
         text("joint"),
         s.places,
@@ -77,14 +79,14 @@ def _joint(result: Result, text: Text) -> Scene:
         _input_pane(result, corner, text),
         _magnifier_pane(result, corner, text),
         lanes_pane(result, text, place="side"),
-        _decoders_pane(result, text),
+        _decoders_pane(result, told, text),
     )
     tools = Tools("input", handle=handle)
     return Scene(panes, steps, captions, step=steps - 1, tools=tools, notes=tuple(notes))
 
 
-def _caption(result: Result, t: int, text: Text) -> str:
-    numbers = {n.item: n for n in step_numbers(result, t) if n.key == "distance"}
+def _caption(result: Result, t: int, told: tuple[Number, ...], text: Text) -> str:
+    numbers = {n.item: n for n in told if n.key == "distance"}
     off = {name: f"{numbers[name].value:.2f}" for name in ("argmax", "dark", "simcc", "soft")}
     x, y = result.readings.truth[t]  # type: ignore[union-attr]
     return text("captions", "joint", x=f"{x:.2f}", y=f"{y:.2f}", **off)
@@ -293,21 +295,20 @@ def _bins(result: Result, corner: tuple[float, float], text: Text) -> tuple[Path
     )
 
 
-def _decoders_pane(result: Result, text: Text) -> Pane:
+def _decoders_pane(result: Result, told: list[tuple[Number, ...]], text: Text) -> Pane:
     """Every decoder's answer, its error, the mean so far and its law."""
     r = result.readings
     assert r is not None
-    frames = []
+    frames, laws = [], [law(result, d) for d in range(len(DECODERS))]
     for t in range(len(r.truth)):
-        now = step_numbers(result, t)
         frames.append(
             tuple(
                 (
                     f"{SIGNS[d]} · {text('decoders', name)}",
                     "{:.2f}, {:.2f}".format(*r.found[d, t]).replace("-", "−"),
-                    now[d],
+                    told[t][d],
                     mean_distance(result, d, t),
-                    law(result, d),
+                    laws[d],
                 )
                 for d, name in enumerate(DECODERS)
             )

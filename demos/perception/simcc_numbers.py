@@ -66,8 +66,9 @@ def distance(result: Result, d: int, t: int) -> Number:
 def mean_distance(result: Result, d: int, t: int) -> Number:
     """Over the first t + 1 places."""
     trail = result.trails[d]
-    off = [math.hypot(*(float(v) for v in row)) for row in trail.errors[: t + 1]]
-    operands = {"d": off, "n": t + 1} if t < LISTED else {}
+    operands = {}
+    if t < LISTED:
+        operands = {"d": [math.hypot(*row) for row in trail.errors[: t + 1].tolist()], "n": t + 1}
     formula = "sum(d) / n"
     return Number(
         "mean_distance",

@@ -83,6 +83,7 @@ def _rle(c: Controls) -> list[str]:
         "    best_sigma, flow_training, log_density, residual_log_likelihood,",
         ")",
         *cloud,
+        "torch.set_num_threads(1)",
         f"marks = {recorded(c.updates)}",
         f"training = flow_training(known, steps={c.updates}, batch=256, seed={c.seed}, record=marks)",
         "flows = [step.flow for step in training if step.step in marks]",

@@ -104,6 +104,7 @@ def test_mixtures_are_sums_and_stay_inside():
     other = joint_readings(both.second, codec)
     assert np.allclose(both.heatmaps, 0.75 * one.heatmaps + 0.25 * other.heatmaps)
     assert np.allclose(both.simcc_x, 0.75 * one.simcc_x + 0.25 * other.simcc_x)
+    assert both.found[DECODERS.index("regression")] == pytest.approx(0.75 * truth + 0.25 * both.second)
     assert (joint_readings(truth, codec, offset=(5.0, 5.0)).second == truth).all()
 
 
@@ -182,6 +183,7 @@ def test_nothing_is_changed_and_any_array_is_read():
     assert joint_readings(np.zeros((0, 2)), PoseCodec()).found.shape == (6, 0, 2)
     edge = joint_readings([[191.99, 255.99], [0, 0]], PoseCodec())
     assert np.isfinite(edge.found).all()
+    assert edge.found[DECODERS.index("simcc"), 0].tolist() == [191.5, 255.5]  # the last bins
     assert PoseCodec(simcc_sigma=6.0).blur_kernel == 37
     assert all(replace(PoseCodec(), simcc_sigma=s).blur_kernel % 2 == 1 for s in (None, 0.5, 1.0, 4.9, 8.0))
 

@@ -12,7 +12,20 @@ from tests.oracles.libraries import mmpose_codec, mmpose_loss
 quick = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SIZE = (192, 256)
 EDGES = np.array(
-    [[0, 0], [0.25, 0.75], [-0.2, 5], [191.9, 9], [192, 9], [5, 256], [-8, 9], [-12, 3], [5, 271], [7, 1e4], [-9.5, 9]]
+    [
+        [0, 0],
+        [0.25, 0.75],
+        [-0.2, 5],
+        [191.9, 9],
+        [192, 9],
+        [5, 256],
+        [-8, 9],
+        [-12, 3],
+        [5, 271],
+        [7, 1e4],
+        [3, 4],
+        [-9.5, 9],
+    ]
 )
 
 
