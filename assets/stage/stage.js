@@ -180,7 +180,7 @@ class Stage {
     this.settledTop = this.arranging; this.arranging = false;
     if (this.giveUp()) this.calm();
     clearTimeout(this.waiting); this.question = question; this.seen = 0; this.since = performance.now();
-    this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 110);
+    this.root.setAttribute('aria-busy', 'true'); this.waiting = setTimeout(() => this.follow(question), 170);
   }
   /* A control has moved; its question comes a little later, if it asks one. */
   sense() {
