@@ -5,6 +5,7 @@
 * `shared_page`: one page per test module, opened at `app_url`; a test fails if the page misbehaves during it.
 * `watch`: what `shared_page` did wrong; `watch.allow(pattern)` for an error that a test provokes.
 * `fresh_page(path, viewport=…, dark=…, locale=…)`: a page of the test's own, checked after it; takes seconds.
+* `client`: calls endpoints.
 * `axe(page, scope)`: accessibility violations that are ours.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urljoin
 
 import pytest
+from gradio_client import Client
 from playwright.sync_api import Browser, Page, ViewportSize
 
 from demos.kit.server import Options, launch
@@ -101,6 +103,11 @@ def fresh_page(browser: Browser, app_url: str) -> Iterator[FreshPage]:
     finally:
         for page, _ in opened:
             page.context.close()
+
+
+@pytest.fixture(scope="session")
+def client(app_url: str) -> Client:
+    return Client(app_url, verbose=False, analytics_enabled=False)
 
 
 @pytest.fixture(scope="session")

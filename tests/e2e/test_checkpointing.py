@@ -15,14 +15,23 @@ import numpy as np
 import pytest
 from gradio_client import Client
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from demos.contract import numbers_as_json
 from demos.systems.checkpointing import DEMO, Controls
 from demos.systems.checkpointing import run as open_snapshot
 from demos.systems.checkpointing import run_chain as run
 from demos.systems.checkpointing_inputs import CONFIGS
-from tests.e2e.stage_page import WAIT, expect_numbers, open_preset, recomputing, shown, stage_of, wait_ready
+from tests.e2e.stage_page import (
+    WAIT,
+    Room,
+    enter,
+    expect_numbers,
+    recomputing,
+    refuses,
+    shown,
+    stage_of,
+    wait_ready,
+)
 from tests.snapshots import CODE_IN_IT, training_step
 
 SLUG = DEMO.slug
@@ -30,29 +39,13 @@ ROOT = Path(__file__).parents[2]
 START = DEMO.presets["start"]
 
 
+room = Room(DEMO)
+pane, control, opened = room.pane, room.control, room.opened
+
+
 @pytest.fixture
 def page(shared_page: Page) -> Page:
-    tab = shared_page.get_by_role("tab", name=DEMO.text("en")("tab"), exact=True)
-    if tab.get_attribute("aria-selected") != "true":
-        tab.click()
-    wait_ready(shared_page, SLUG)
-    shared_page.evaluate("document.querySelectorAll('dialog[open]').forEach(d => d.close())")  # left by a failed test
-    return shared_page
-
-
-def pane(page: Page, key: str) -> Locator:
-    return stage_of(page, SLUG).locator(f"[data-pane={key}]")
-
-
-def opened(page: Page, preset: str) -> None:
-    """The preset, at the step it opens with."""
-    open_preset(page, SLUG, preset)
-    stage_of(page, SLUG).evaluate("s => s.gb.show(s.gb.data.scene.step)")
-    expect_numbers(page, DEMO, DEMO.presets[preset])
-
-
-def control(page: Page, name: str) -> Locator:
-    return page.locator(f"#{SLUG}--{name}")
+    return enter(shared_page, DEMO)
 
 
 def at_first_step(page: Page, c: Controls) -> None:
@@ -289,43 +282,12 @@ def test_everything_leaves(page: Page, tmp_path: Path, fresh_page) -> None:
         assert image.size[0] >= 300
 
 
-@pytest.mark.parametrize("path", ["", "zh"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_accessibility(fresh_page, axe, path: str, dark: bool) -> None:
-    page = fresh_page(f"{path}?tab={SLUG}&preset=start&__theme={'dark' if dark else 'light'}", dark=dark)
-    wait_ready(page, SLUG)
-    stage_of(page, SLUG).locator(".gb-toggle-numbers").click()
-    assert not axe(page)
-
-
-@pytest.mark.parametrize("path", ["", "zh"])
-def test_a_phone_needs_no_sideways_scrolling(fresh_page, path: str) -> None:
-    page = fresh_page(f"{path}?tab={SLUG}", viewport={"width": 360, "height": 740}, touch=True)
-    wait_ready(page, SLUG)
-    for name in DEMO.presets:
-        open_preset(page, SLUG, name)
-        expect_numbers(page, DEMO, DEMO.presets[name])
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
-
-
 def test_a_shared_link_opens_the_same_checkpoints(fresh_page) -> None:
     page = fresh_page(f"?tab={SLUG}&preset=start&strategy=own&pins=0_5&budget=13.5")
     wait_ready(page, SLUG)
     c = replace(START, strategy="own", pins="0_5", budget=13.5)
     expect_numbers(page, DEMO, c)
     expect(pane(page, "chain").locator("button.gb-tile").nth(5)).to_have_class(re.compile("gb-tile-on"))
-
-
-@pytest.fixture(scope="module")
-def client(app_url: str) -> Client:
-    return Client(app_url, verbose=False, analytics_enabled=False)
-
-
-@pytest.mark.parametrize("name", DEMO.presets)
-def test_the_endpoint_returns_what_run_returns(client: Client, name: str) -> None:
-    preset = DEMO.presets[name]
-    values = {f: getattr(preset, f) for f in preset.__dataclass_fields__ if f not in ("photo", "snapshot")}
-    assert client.predict(**values, api_name=f"/{SLUG}") == numbers_as_json(DEMO, preset)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +308,4 @@ def test_the_endpoint_returns_what_run_returns(client: Client, name: str) -> Non
     ],
 )
 def test_hostile_values_are_refused_with_a_sentence(client: Client, values: dict) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - gradio_client raises several kinds
-        client.predict(**values, api_name=f"/{SLUG}")
-    assert "Traceback" not in str(caught.value)
-    assert str(Path.cwd()) not in str(caught.value)
+    refuses(client, SLUG, values)

@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from demos.contract import numbers_as_json
 from demos.systems.flash_attention import DEMO, Controls, run
 from tests.e2e.stage_page import (
     WAIT,
+    Room,
     charts_open,
+    enter,
     expect_numbers,
-    open_preset,
     recomputing,
+    refuses,
     shown,
     stage_of,
-    wait_ready,
 )
 
 SLUG = DEMO.slug
@@ -33,38 +34,13 @@ ROOT = Path(__file__).parents[2]
 START = DEMO.presets["start"]
 
 
+room = Room(DEMO)
+pane, control, opened, place = room.pane, room.control, room.opened, room.place
+
+
 @pytest.fixture
 def page(shared_page: Page) -> Page:
-    tab = shared_page.get_by_role("tab", name=DEMO.text("en")("tab"), exact=True)
-    if tab.get_attribute("aria-selected") != "true":
-        tab.click()
-    wait_ready(shared_page, SLUG)
-    shared_page.evaluate("document.querySelectorAll('dialog[open]').forEach(d => d.close())")  # left by a failed test
-    return shared_page
-
-
-def pane(page: Page, key: str) -> Locator:
-    return stage_of(page, SLUG).locator(f"[data-pane={key}]")
-
-
-def place(page: Page, key: str, x: float, y: float) -> tuple[float, float]:
-    """Where a share of a pane's picture is on the page."""
-    holder = pane(page, key).locator(".gb-picture")
-    holder.scroll_into_view_if_needed()
-    box = holder.bounding_box()
-    assert box
-    return box["x"] + x * box["width"], box["y"] + y * box["height"]
-
-
-def opened(page: Page, preset: str) -> None:
-    """The preset, at the step it opens with."""
-    open_preset(page, SLUG, preset)
-    stage_of(page, SLUG).evaluate("s => s.gb.show(s.gb.data.scene.step)")
-    expect_numbers(page, DEMO, DEMO.presets[preset])
-
-
-def control(page: Page, name: str) -> Locator:
-    return page.locator(f"#{SLUG}--{name}")
+    return enter(shared_page, DEMO)
 
 
 @pytest.mark.parametrize("name", DEMO.presets)
@@ -279,37 +255,6 @@ def test_everything_leaves(page: Page, tmp_path: Path, fresh_page) -> None:
         assert image.size[0] >= 300
 
 
-@pytest.mark.parametrize("path", ["", "zh"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_accessibility(fresh_page, axe, path: str, dark: bool) -> None:
-    page = fresh_page(f"{path}?tab={SLUG}&preset=start&__theme={'dark' if dark else 'light'}", dark=dark)
-    wait_ready(page, SLUG)
-    stage_of(page, SLUG).locator(".gb-toggle-numbers").click()
-    assert not axe(page)
-
-
-@pytest.mark.parametrize("path", ["", "zh"])
-def test_a_phone_needs_no_sideways_scrolling(fresh_page, path: str) -> None:
-    page = fresh_page(f"{path}?tab={SLUG}", viewport={"width": 360, "height": 740}, touch=True)
-    wait_ready(page, SLUG)
-    for name in DEMO.presets:
-        open_preset(page, SLUG, name)
-        expect_numbers(page, DEMO, DEMO.presets[name])
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
-
-
-@pytest.fixture(scope="module")
-def client(app_url: str) -> Client:
-    return Client(app_url, verbose=False, analytics_enabled=False)
-
-
-@pytest.mark.parametrize("name", DEMO.presets)
-def test_the_endpoint_returns_what_run_returns(client: Client, name: str) -> None:
-    preset = DEMO.presets[name]
-    values = {f: getattr(preset, f) for f in preset.__dataclass_fields__ if f not in ("photo", "arrays")}
-    assert client.predict(**values, api_name=f"/{SLUG}") == numbers_as_json(DEMO, preset)
-
-
 def test_the_endpoint_takes_arrays(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "qkv.npz"
     np.savez(path, **dict.fromkeys("qkv", np.eye(6)))
@@ -332,10 +277,7 @@ def test_the_endpoint_takes_arrays(client: Client, tmp_path: Path) -> None:
     ],
 )
 def test_hostile_values_are_refused_with_a_sentence(client: Client, values: dict) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - gradio_client raises several kinds
-        client.predict(**values, api_name=f"/{SLUG}")
-    assert "Traceback" not in str(caught.value)
-    assert str(Path.cwd()) not in str(caught.value)
+    refuses(client, SLUG, values)
 
 
 def test_charts_are_drawn_when_their_section_is_opened(page: Page) -> None:

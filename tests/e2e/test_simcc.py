@@ -194,10 +194,3 @@ def test_the_endpoint_returns_what_run_returns(app_url: str) -> None:
     answer = client.predict(lens="joint", center="exact", way="4000.4000_4010.4003", api_name=f"/{SLUG}")
     expected = numbers_as_json(DEMO, replace(Controls(), center="exact", way="4000.4000_4010.4003"))
     assert json.loads(json.dumps(expected)) == answer
-
-
-def test_it_is_accessible_in_both_languages(fresh_page, axe) -> None:
-    for path in (f"?tab={SLUG}", f"zh?tab={SLUG}&preset=heads"):
-        page = fresh_page(path)
-        wait_ready(page, SLUG)
-        assert axe(page) == []

@@ -254,13 +254,3 @@ def test_accessibility(fresh_page, axe, path: str, dark: bool) -> None:
     open_preset(page, SLUG, "block")
     expect_numbers(page, DEMO, DEMO.presets["block"])
     assert not axe(page)
-
-
-@pytest.mark.parametrize("path", ["", "zh"])
-def test_a_phone_needs_no_sideways_scrolling(fresh_page, path: str) -> None:
-    page = fresh_page(f"{path}?tab={SLUG}", viewport={"width": 360, "height": 740}, touch=True)
-    wait_ready(page, SLUG)
-    for name in DEMO.presets:
-        open_preset(page, SLUG, name)
-        expect_numbers(page, DEMO, DEMO.presets[name])
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
