@@ -274,4 +274,4 @@ def test_the_endpoint_takes_a_picture(client: Client, tmp_path: Path) -> None:
     ],
 )
 def test_hostile_values_are_refused_with_a_sentence(client: Client, values: dict) -> None:
-    refuses(client, SLUG, values)
+    refuses(client, SLUG, {"source": "modes", **values})
