@@ -224,3 +224,13 @@ def test_wrong_sizes_are_named(name):
     sizes = {"tokens": 4, "batch": 1, "width": 4, "heads": 1} | {name: 0}
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         korthikanti_bytes(**sizes)
+
+
+def test_measuring_layers_with_dropout_leaves_the_global_generator_as_it_was():
+    chain = mlp_chain(layers=2, width=8, rows=16, dropout=0.5)
+    torch.manual_seed(11)
+    expected = torch.rand(4)
+    torch.manual_seed(11)
+    first = profile_layers(chain)
+    assert torch.equal(torch.rand(4), expected)
+    assert profile_layers(chain) == first
