@@ -207,7 +207,7 @@ def gpu(function: Function, *, seconds: int = 60) -> Function:
 def hidden(path: str) -> bool:
     """Whether `path` leads to a shut route, however it is spelled (case, encoding, doubled slashes, root path).
 
-    >>> hidden("/gradio_api/queue/join"), hidden("/zh"), hidden("/gradio_api/file=/tmp/a.png")
+    >>> hidden("/gradio_api/queue/join"), hidden("/zh"), hidden("/gradio_api/file=/folder/a.png")
     (False, False, False)
     >>> hidden("/gradio_api/process_recording"), hidden("//Monitoring/summary"), hidden("/x/gradio_api/file=%68ttp://a")
     (True, True, True)

@@ -71,7 +71,10 @@ def test_a_long_trace_keeps_its_peak_and_its_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", CODE_IN_IT, pickle.dumps([1, 2]), training_step()[:200]])
-def test_what_is_no_snapshot_is_refused_in_a_sentence(content: bytes, tmp_path: Path) -> None:
+def test_what_is_no_snapshot_is_refused_in_a_sentence(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the hostile one would leave its mark
     path = tmp_path / "bad.pickle"
     path.write_bytes(content)
     for language, words in (("en", "cannot be read"), ("zh", "无法读取")):
@@ -79,6 +82,12 @@ def test_what_is_no_snapshot_is_refused_in_a_sentence(content: bytes, tmp_path: 
             run(Controls(model="snapshot", snapshot=(str(path),)))
         assert words in error_sentence(caught.value.code, caught.value.fields, language)
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_hostile_pickle_would_run_if_it_were_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(CODE_IN_IT)
+    assert (tmp_path / "ran").exists()
 
 
 def test_without_a_file_it_says_how_to_make_one() -> None:
